@@ -1,0 +1,36 @@
+/* What the cache must know of a row to keep it, without knowing what is in it: one const struct of
+ * functions per entity, filled by features/row.h (and by tests with something simpler).
+ * Threads: a row belongs to the worker that its key hashes to. Ownership: a row's memory beyond its
+ * first row_bytes comes from io->pool and goes back there in clear(). */
+#ifndef OZ_STATE_ROW_KIND_H
+#define OZ_STATE_ROW_KIND_H
+#include "state/pool.h"
+#include "state/sealed.h"
+
+/* What a row may ask for while it is worked on. */
+struct oz_row_io {
+    struct oz_pool *pool;
+    uint64_t epoch;        /* the one that changes now belong to; counts from 1 */
+    uint64_t stored_epoch; /* changes up to this one are in the store: what has not changed since may be
+                              dropped from memory and read again */
+    /* Reads a part's payload: *ret_payload is NULL when there is none; valid until the next call. */
+    enum oz_status (*read)(struct oz_row_io *io, uint32_t part, const uint8_t **ret_payload,
+                           size_t *ret_len, struct oz_error *err);
+    uint64_t reads, read_bytes; /* counts */
+};
+
+struct oz_row_kind {
+    const void *ctx;
+    size_t row_bytes; /* of the head, without what it allocates */
+    uint16_t layout;  /* written into every part's header */
+    /* A key that has no row yet. */
+    enum oz_status (*init)(const void *ctx, void *row, struct oz_row_io *io, struct oz_error *err);
+    /* From the payload of the main part. On failure the row is as after clear(). */
+    enum oz_status (*decode)(const void *ctx, void *row, struct oz_row_io *io,
+                             const uint8_t *payload, size_t len, struct oz_error *err);
+    /* Appends every part that changed since the last encode (or decode) and takes them for written. */
+    enum oz_status (*encode)(const void *ctx, void *row, struct oz_row_io *io,
+                             struct oz_sealed *sealed, struct oz_error *err);
+    void (*clear)(const void *ctx, void *row, struct oz_pool *pool);
+};
+#endif

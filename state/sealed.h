@@ -1,0 +1,55 @@
+/* The changed parts of an epoch, frozen as bytes: what goes to the changelog in step 2 and, once the
+ * epoch is committed, to the store in step 5.
+ * Layout: key and value bytes of all parts one behind the other, and a list that points into them.
+ *   key    u16be key_length | key | u32be part          part 0: main, 1: index, 2..: chunks
+ *   value  u32le crc32c | u16le format | u16le layout | payload     or none: the part is deleted
+ * The checksum covers everything behind it. Threads: one at a time; it is handed on whole.
+ * Ownership: buffers are the sealed set's own and are used again after oz_sealed_reset(). */
+#ifndef OZ_STATE_SEALED_H
+#define OZ_STATE_SEALED_H
+#include "base/buf.h"
+
+enum { OZ_PART_MAIN = 0, OZ_PART_INDEX = 1, OZ_PART_FIRST_CHUNK = 2 };
+enum { OZ_PART_FORMAT = 1, OZ_PART_HEADER_BYTES = 8, OZ_ROW_KEY_BYTES_MAX = 4096 };
+
+struct oz_part {
+    size_t key_at, value_at; /* offsets in bytes */
+    uint32_t key_len, value_len;
+    uint32_t partition;
+    uint8_t entity;
+    bool deleted;
+};
+
+struct oz_sealed {
+    struct oz_buf bytes;
+    struct oz_part *part;
+    size_t n_parts, cap_parts;
+    /* of the row that is being encoded */
+    const char *row_key;
+    uint32_t row_key_len, row_partition;
+    uint16_t layout;
+    uint8_t entity;
+};
+
+void oz_sealed_init(struct oz_sealed *sealed);
+void oz_sealed_clear(struct oz_sealed *sealed);
+void oz_sealed_reset(struct oz_sealed *sealed);
+/* What the next parts belong to. The key is borrowed until the last part of the row has ended. */
+void oz_sealed_row(struct oz_sealed *sealed, uint8_t entity, uint32_t partition, const char *key,
+                   uint32_t key_len, uint16_t layout);
+/* Begins a part: append the payload to the buffer that is returned, then call oz_sealed_end(). */
+struct oz_buf *oz_sealed_begin(struct oz_sealed *sealed, uint32_t part, struct oz_error *err);
+enum oz_status oz_sealed_end(struct oz_sealed *sealed, struct oz_error *err) OZ_MUST_USE;
+enum oz_status oz_sealed_delete(struct oz_sealed *sealed, uint32_t part,
+                                struct oz_error *err) OZ_MUST_USE;
+
+/* Checks a value's checksum, format and layout and gives its payload. OZ_CORRUPT names what is off. */
+enum oz_status oz_part_open(const uint8_t *value, size_t len, uint16_t layout,
+                            const uint8_t **ret_payload, size_t *ret_len,
+                            struct oz_error *err) OZ_MUST_USE;
+/* Takes a changelog key apart. OZ_CORRUPT when it is not one. A key length of zero with part 0 and
+ * no key is the meta record or the empty key: the caller knows by *ret_key_len == 0. */
+enum oz_status oz_part_key_parse(const uint8_t *bytes, size_t len, const char **ret_key,
+                                 uint32_t *ret_key_len, uint32_t *ret_part,
+                                 struct oz_error *err) OZ_MUST_USE;
+#endif

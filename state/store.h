@@ -1,0 +1,67 @@
+/* The rows on disk: RocksDB, one column family, always a committed prefix of the changelog.
+ *   key    u16be partition | u8 entity | changelog key      value as in the changelog (state/sealed.h)
+ *   offsets, one record a partition, entity OZ_STORE_OFFSETS: see struct oz_positions
+ *   meta, entity OZ_STORE_META: JSON: pipeline, entities, partitions, the text of every layout
+ * The write-ahead log is on and not synced: a killed process loses nothing.
+ * Threads: reads from any; one writer. Ownership: a folder belongs to one process, by a lock file.
+ * Errors: OZ_STATE when another process holds the folder or it belongs to something else, OZ_CORRUPT,
+ * OZ_IO with RocksDB's own words (a full disk says so). */
+#ifndef OZ_STATE_STORE_H
+#define OZ_STATE_STORE_H
+#include "base/columns.h"
+#include "state/sealed.h"
+
+enum { OZ_STORE_OFFSETS = 254, OZ_STORE_META = 255, OZ_PARTITIONS_MAX = 1024 };
+#define OZ_NO_OFFSET INT64_C(-1)
+
+/* How far a partition has come: in the sources that feed it, and in the changelogs. */
+struct oz_positions {
+    uint32_t n_partitions, n_sources, n_entities;
+    int64_t *source;    /* [n_partitions x n_sources]: the next offset to read, or OZ_NO_OFFSET */
+    int64_t *changelog; /* [n_partitions x n_entities]: replay from here, or OZ_NO_OFFSET */
+    uint64_t epoch;     /* number of the newest epoch that is in */
+    int64_t time_us;    /* wall time of the write */
+};
+enum oz_status oz_positions_init(struct oz_positions *pos, uint32_t n_partitions,
+                                 uint32_t n_sources, uint32_t n_entities,
+                                 struct oz_error *err) OZ_MUST_USE; /* all OZ_NO_OFFSET */
+void oz_positions_copy(struct oz_positions *pos, const struct oz_positions *from); /* same shape */
+void oz_positions_clear(struct oz_positions *pos);
+
+struct oz_store;
+enum oz_status oz_store_open(const char *dir, size_t memory_bytes, struct oz_store **ret_store,
+                             struct oz_error *err) OZ_MUST_USE;
+void oz_store_close(struct oz_store *store);
+
+/* Values of n keys at once, sorted inside; a missing one has len 0 and data NULL. Values are valid until
+ * the reader's next call. A reader belongs to one thread. */
+struct oz_store_reader;
+struct oz_bytes {
+    const uint8_t *data;
+    size_t len;
+};
+enum oz_status oz_store_reader_new(struct oz_store *store, struct oz_store_reader **ret_reader,
+                                   struct oz_error *err) OZ_MUST_USE;
+void oz_store_reader_free(struct oz_store_reader *reader);
+enum oz_status oz_store_get_many(struct oz_store_reader *reader, const struct oz_bytes *key,
+                                 size_t n, struct oz_bytes *ret_value,
+                                 struct oz_error *err) OZ_MUST_USE;
+
+/* One atomic write of everything that is due: of several sealed sets the later one's part wins; `pos`
+ * may be NULL (tests). */
+enum oz_status oz_store_write(struct oz_store *store, const struct oz_sealed *const *sealed,
+                              size_t n_sealed, const struct oz_positions *pos,
+                              struct oz_error *err) OZ_MUST_USE;
+/* *ret_found false: an empty store. Shape mismatch with what `ret_pos` was made for: OZ_STATE. */
+enum oz_status oz_store_positions(struct oz_store *store, struct oz_positions *ret_pos,
+                                  bool *ret_found, struct oz_error *err) OZ_MUST_USE;
+enum oz_status oz_store_meta(struct oz_store *store, struct oz_buf *ret_json,
+                             struct oz_error *err) OZ_MUST_USE; /* empty: none */
+enum oz_status oz_store_set_meta(struct oz_store *store, const char *json, size_t len,
+                                 struct oz_error *err) OZ_MUST_USE;
+/* Every stored record in key order; the callback returns false to stop. For dumps and tests. */
+enum oz_status oz_store_scan(struct oz_store *store,
+                             bool (*each)(void *ctx, struct oz_bytes key, struct oz_bytes value),
+                             void *ctx, struct oz_error *err) OZ_MUST_USE;
+uint64_t oz_store_gets(const struct oz_store *store); /* keys asked for so far */
+#endif

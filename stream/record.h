@@ -1,0 +1,18 @@
+/* A record as it came from a topic or a file: bytes and where they stand. Nothing is decoded yet.
+ * Ownership: key, value and headers are borrowed from the source until oz_source_release(). */
+#ifndef OZ_STREAM_RECORD_H
+#define OZ_STREAM_RECORD_H
+#include "base/base.h"
+
+struct oz_record {
+    uint32_t source;    /* index into the pipeline's sources */
+    uint32_t partition;
+    int64_t offset;
+    int64_t timestamp_ms; /* the log's own time: what the merge goes by. Files: the arrival field's */
+    const char *key;      /* NULL: none */
+    uint32_t key_len;
+    uint32_t value_len;
+    const char *value; /* NULL: a tombstone */
+    void *handle;      /* the source's own */
+};
+#endif
