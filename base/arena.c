@@ -31,12 +31,12 @@ void oz_arena_reset(struct oz_arena *arena)
     if (arena->current) arena->current->used = 0;
 }
 
-/* Makes `current` a block that is empty and holds n bytes: a kept one, else a new one at the end. */
+/* Makes `current` a block that holds n bytes from its start: a kept one, else a new one at the
+ * end. */
 static OZ_COLD bool next_block(struct oz_arena *arena, size_t n_bytes)
 {
     struct oz_arena_block *last = arena->current;
     for (struct oz_arena_block *block = last ? last->next : NULL; block; block = block->next) {
-        block->used = 0;
         last = block;
         if (block->cap < n_bytes) continue;
         arena->current = block;

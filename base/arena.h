@@ -17,8 +17,8 @@ extern "C" {
 #endif
 void oz_arena_init(struct oz_arena *arena, size_t block_bytes); /* allocates nothing yet */
 void oz_arena_clear(struct oz_arena *arena);                    /* frees every block */
-void oz_arena_reset(struct oz_arena *arena);                    /* forgets what was given out, keeps the blocks */
-void *oz_arena_get(struct oz_arena *arena, size_t n_bytes);     /* aligned to 16; NULL: out of memory */
+void oz_arena_reset(struct oz_arena *arena); /* forgets what was given out, keeps the blocks */
+void *oz_arena_get(struct oz_arena *arena, size_t n_bytes); /* aligned to 16; NULL: out of memory */
 void *oz_arena_zeroed(struct oz_arena *arena, size_t n, size_t each_bytes);
 char *oz_arena_strndup(struct oz_arena *arena, const char *s, size_t len); /* NUL-terminated copy */
 char *oz_arena_printf(struct oz_arena *arena, const char *fmt, ...) OZ_PRINTF(2, 3);

@@ -1,20 +1,21 @@
 /* What every file may rely on: attributes, asserts and the few integer helpers that C lacks.
- * Errors: OZ_ASSERT is for programmer errors only, and stays on in release builds. Bytes from outside
- * (records, YAML, models, stored state, broker answers) never reach one: they get a status. */
+ * Errors: OZ_ASSERT is for programmer errors only, and stays on in release builds. Bytes from
+ * outside (records, YAML, models, stored state, broker answers) never reach one: they get a
+ * status. */
 #ifndef OZ_BASE_BASE_H
 #define OZ_BASE_BASE_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define OZ_LIKELY(x) __builtin_expect(!!(x), 1)
-#define OZ_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define OZ_COLD __attribute__((noinline, cold))
-#define OZ_MUST_USE __attribute__((warn_unused_result))
+#define OZ_LIKELY(x)         __builtin_expect(!!(x), 1)
+#define OZ_UNLIKELY(x)       __builtin_expect(!!(x), 0)
+#define OZ_COLD              __attribute__((noinline, cold))
+#define OZ_MUST_USE          __attribute__((warn_unused_result))
 #define OZ_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
-#define OZ_COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
-#define OZ_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define OZ_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define OZ_COUNT_OF(a)       (sizeof(a) / sizeof((a)[0]))
+#define OZ_MIN(a, b)         ((a) < (b) ? (a) : (b))
+#define OZ_MAX(a, b)         ((a) > (b) ? (a) : (b))
 
 #ifdef __cplusplus
 #define OZ_NORETURN [[noreturn]]

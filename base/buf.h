@@ -20,10 +20,12 @@ void oz_buf_init(struct oz_buf *buf);
 void oz_buf_clear(struct oz_buf *buf); /* frees */
 /* Room for n more bytes at data + len, or NULL (and failed). Does not change len. */
 uint8_t *oz_buf_room_slow(struct oz_buf *buf, size_t n);
-static inline void oz_buf_reset(struct oz_buf *buf) { buf->len = 0, buf->failed = false; } /* keeps the memory */
+/* Keeps the memory. */
+static inline void oz_buf_reset(struct oz_buf *buf) { buf->len = 0, buf->failed = false; }
 static inline uint8_t *oz_buf_room(struct oz_buf *buf, size_t n)
 {
-    if (OZ_LIKELY(buf->data && buf->cap - buf->len >= n && !buf->failed)) return buf->data + buf->len;
+    if (OZ_LIKELY(buf->data && buf->cap - buf->len >= n && !buf->failed))
+        return buf->data + buf->len;
     return oz_buf_room_slow(buf, n);
 }
 static inline void oz_buf_put(struct oz_buf *buf, const void *bytes, size_t n)
@@ -34,7 +36,8 @@ static inline void oz_buf_put(struct oz_buf *buf, const void *bytes, size_t n)
 static inline void oz_buf_put_u8(struct oz_buf *buf, uint8_t x) { oz_buf_put(buf, &x, 1); }
 void oz_buf_puts(struct oz_buf *buf, const char *s);
 void oz_buf_printf(struct oz_buf *buf, const char *fmt, ...) OZ_PRINTF(2, 3);
-const char *oz_buf_string(struct oz_buf *buf); /* NUL behind the bytes, not counted; "" on failure */
+/* With a NUL behind the bytes that is not counted; "" on failure. */
+const char *oz_buf_string(struct oz_buf *buf);
 enum oz_status oz_buf_status(const struct oz_buf *buf, struct oz_error *err) OZ_MUST_USE;
 #ifdef __cplusplus
 }

@@ -5,8 +5,10 @@ static const struct {
     const char *name;
     size_t n_bytes;
 } types[OZ_TYPE_COUNT] = {
-    [OZ_LONG] = {"long", sizeof(int64_t)},           [OZ_DOUBLE] = {"double", sizeof(double)},
-    [OZ_BOOLEAN] = {"boolean", sizeof(uint8_t)},     [OZ_STRING] = {"string", sizeof(struct oz_str)},
+    [OZ_LONG] = {"long", sizeof(int64_t)},
+    [OZ_DOUBLE] = {"double", sizeof(double)},
+    [OZ_BOOLEAN] = {"boolean", sizeof(uint8_t)},
+    [OZ_STRING] = {"string", sizeof(struct oz_str)},
     [OZ_TIMESTAMP] = {"timestamp", sizeof(int64_t)},
 };
 

@@ -1,7 +1,8 @@
 /* Columns: the shape in which records travel from the decoder to the models.
- * Layout: one array per field, n_rows long. A null is a value of the type itself, so that there is no
- * mask to keep in step: NaN for a double, OZ_NULL_LONG for a long or a timestamp, OZ_NULL_BOOLEAN for
- * a boolean, data == NULL for a string. (So INT64_MIN is no long: the decoder refuses it.)
+ * Layout: one array per field, n_rows long. A null is a value of the type itself, so that there is
+ * no mask to keep in step: NaN for a double, OZ_NULL_LONG for a long or a timestamp,
+ * OZ_NULL_BOOLEAN for a boolean, data == NULL for a string. (So INT64_MIN is no long: the decoder
+ * refuses it.)
  * Units: timestamps are microseconds since 1970, UTC.
  * Threads: rows of one table may be written by several threads, each its own range.
  * Ownership: arrays belong to the table; string bytes to the batch arena of who wrote them. */
@@ -11,7 +12,7 @@
 #include "base/memory.h"
 
 enum oz_type { OZ_LONG, OZ_DOUBLE, OZ_BOOLEAN, OZ_STRING, OZ_TIMESTAMP, OZ_TYPE_COUNT };
-#define OZ_NULL_LONG INT64_MIN
+#define OZ_NULL_LONG   INT64_MIN
 #define OZ_NULL_DOUBLE ((double)NAN)
 enum { OZ_FALSE = 0, OZ_TRUE = 1, OZ_NULL_BOOLEAN = 2 };
 enum { OZ_FIELDS_MAX = 256, OZ_SOURCES_MAX = 16, OZ_ENTITIES_MAX = 16, OZ_NAME_BYTES_MAX = 128 };

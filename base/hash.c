@@ -12,7 +12,7 @@
 #include <nmmintrin.h>
 #endif
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are read as they lie in memory");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are read as they lie in memory");
 
 uint64_t oz_hash64(const void *bytes, size_t n) { return XXH3_64bits(bytes, n); }
 
@@ -28,10 +28,10 @@ static pthread_once_t crc_table_once = PTHREAD_ONCE_INIT;
 
 static void fill_crc_table(void)
 {
-    enum { CASTAGNOLI_REFLECTED = 0x82f63b78u };
+    const uint32_t castagnoli_reflected = 0x82f63b78u;
     for (uint32_t b = 0; b < 256; b++) {
         uint32_t crc = b;
-        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? CASTAGNOLI_REFLECTED : 0);
+        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? castagnoli_reflected : 0);
         crc_table[0][b] = crc;
     }
     for (uint32_t b = 0; b < 256; b++)

@@ -1,6 +1,6 @@
 /* The hashes that formats and partitioners fix, each by name.
- * Source: XXH3 (libxxhash), SHA-256 (libcrypto), CRC-32C (RFC 3720, appendix B.4), and the murmur2 of
- * Kafka's Java client (org.apache.kafka.common.utils.Utils). */
+ * Source: XXH3 (libxxhash), SHA-256 (libcrypto), CRC-32C (RFC 3720, appendix B.4), and the murmur2
+ * of Kafka's Java client (org.apache.kafka.common.utils.Utils). */
 #ifndef OZ_BASE_HASH_H
 #define OZ_BASE_HASH_H
 #include "base/status.h"
@@ -11,8 +11,8 @@ struct oz_u128 {
 #ifdef __cplusplus
 extern "C" {
 #endif
-uint64_t oz_hash64(const void *bytes, size_t n);          /* XXH3, seed 0: shards and tables */
-struct oz_u128 oz_hash128(const void *bytes, size_t n);   /* XXH3, seed 0: text ids in rows */
+uint64_t oz_hash64(const void *bytes, size_t n);        /* XXH3, seed 0: shards and tables */
+struct oz_u128 oz_hash128(const void *bytes, size_t n); /* XXH3, seed 0: text ids in rows */
 uint32_t oz_crc32c(const void *bytes, size_t n);
 uint32_t oz_crc32c_portable(const void *bytes, size_t n); /* the same on a CPU without SSE 4.2 */
 uint32_t oz_murmur2(const void *bytes, size_t n);         /* as Utils.murmur2, which is signed */

@@ -1,6 +1,7 @@
 /* JSON text appended to a buffer, without a tree. The caller writes braces and commas by the calls'
  * order; a writer puts the commas. Values that JSON lacks (NaN, infinities) are written as null.
- * Strings are taken as UTF-8; bytes that are not valid UTF-8 become U+FFFD, control characters \u00XX.
+ * Strings are taken as UTF-8; bytes that are not valid UTF-8 become U+FFFD, control characters
+ * \u00XX.
  * Threads: one writer, one thread. */
 #ifndef OZ_BASE_JSON_WRITER_H
 #define OZ_BASE_JSON_WRITER_H
@@ -27,7 +28,8 @@ void oz_json_i64(struct oz_json *json, int64_t v);
 void oz_json_boolean(struct oz_json *json, bool v);
 void oz_json_null(struct oz_json *json);
 void oz_json_instant(struct oz_json *json, int64_t us);
-void oz_json_raw(struct oz_json *json, const char *text, size_t len); /* one whole value, made before */
+/* One whole value, made before. */
+void oz_json_raw(struct oz_json *json, const char *text, size_t len);
 /* The value of a column's row, by its type; a null is null. */
 void oz_json_cell(struct oz_json *json, const struct oz_column *column, size_t row);
 #ifdef __cplusplus

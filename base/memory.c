@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A larger block than this is a computation gone wrong; the same answer with and without sanitizers. */
+/* A larger block is a computation gone wrong; sanitizers then answer as the plain heap does. */
 #define BLOCK_BYTES_MAX ((size_t)1 << 40)
 
 static _Atomic uint64_t n_calls;
@@ -15,9 +15,8 @@ static bool admit(size_t n_bytes)
     atomic_fetch_add_explicit(&n_calls, 1, memory_order_relaxed);
     if (OZ_UNLIKELY(atomic_load_explicit(&fail_in, memory_order_relaxed) != 0)) {
         uint64_t left = atomic_load_explicit(&fail_in, memory_order_relaxed);
-        while (left &&
-               !atomic_compare_exchange_weak_explicit(&fail_in, &left, left - 1,
-                                                      memory_order_relaxed, memory_order_relaxed))
+        while (left && !atomic_compare_exchange_weak_explicit(
+                           &fail_in, &left, left - 1, memory_order_relaxed, memory_order_relaxed))
             ;
         if (left == 1) return false;
     }
@@ -68,7 +67,4 @@ enum oz_status oz_no_memory(struct oz_error *err)
 
 uint64_t oz_allocations(void) { return atomic_load_explicit(&n_calls, memory_order_relaxed); }
 
-void oz_fail_allocation(uint64_t n)
-{
-    atomic_store_explicit(&fail_in, n, memory_order_relaxed);
-}
+void oz_fail_allocation(uint64_t n) { atomic_store_explicit(&fail_in, n, memory_order_relaxed); }

@@ -8,10 +8,10 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-void *oz_malloc(size_t n_bytes);                     /* NULL when there is none */
-void *oz_calloc(size_t n, size_t each_bytes);        /* zeroed; NULL also on overflow of n * each */
+void *oz_malloc(size_t n_bytes);              /* NULL when there is none */
+void *oz_calloc(size_t n, size_t each_bytes); /* zeroed; NULL also on overflow of n * each */
 void *oz_realloc(void *p, size_t n_bytes);
-void oz_free(void *p);                               /* NULL is fine */
+void oz_free(void *p); /* NULL is fine */
 char *oz_strdup(const char *s);
 
 /* Grows *items to hold at least `n` of `each_bytes`, at least doubling; *cap counts items. */

@@ -172,7 +172,8 @@ template <typename T> bool parse(const char *s, size_t len, T *ret_v)
     if (!scan.cut && scan.mantissa <= exact_max && scan.exponent >= -powers::max &&
         scan.exponent <= powers::max) {
         T v = (T)scan.mantissa;
-        v = scan.exponent < 0 ? v / powers::power[-scan.exponent] : v * powers::power[scan.exponent];
+        v = scan.exponent < 0 ? v / powers::power[-scan.exponent]
+                              : v * powers::power[scan.exponent];
         *ret_v = scan.negative ? -v : v;
         return true;
     }

@@ -72,6 +72,15 @@ enum oz_status oz_error_set_at(struct oz_error *err, enum oz_status status, cons
     return status;
 }
 
+/* Adds what fits of s; returns the new length. */
+static size_t append(char text[OZ_ERROR_MESSAGE_BYTES], size_t len, const char *s)
+{
+    size_t n = OZ_MIN(strlen(s), (size_t)OZ_ERROR_MESSAGE_BYTES - 1 - len);
+    memcpy(text + len, s, n);
+    text[len + n] = '\0';
+    return len + n;
+}
+
 enum oz_status oz_error_prefix(struct oz_error *err, const char *fmt, ...)
 {
     if (!err) return OZ_DEFECT;
@@ -82,7 +91,8 @@ enum oz_status oz_error_prefix(struct oz_error *err, const char *fmt, ...)
     va_end(args);
     if (n < 0) return err->status;
     size_t len = OZ_MIN((size_t)n, sizeof(text) - 1);
-    snprintf(text + len, sizeof(text) - len, ": %s", err->message);
-    memcpy(err->message, text, strlen(text) + 1);
+    len = append(text, len, ": ");
+    len = append(text, len, err->message);
+    memcpy(err->message, text, len + 1);
     return err->status;
 }

@@ -16,6 +16,7 @@ endif()
 # oz_folder(NAME LIBRARIES...): one static library of every .c and .cc in this folder and below it.
 function(oz_folder name)
     file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+    list(FILTER sources EXCLUDE REGEX "/main\\.c$")
     add_library(oz_${name} STATIC ${sources})
     set_target_properties(oz_${name} PROPERTIES LINKER_LANGUAGE CXX)
     target_link_libraries(oz_${name} PUBLIC ouzel_flags ${ARGN})

@@ -14,7 +14,8 @@
 enum {
     OZ_RING_VALUES_MAX = 32,
     OZ_AGGREGATES_MAX = 1024,
-    OZ_RULES_MAX = 128
+    OZ_RULES_MAX = 128,
+    OZ_FEATURES_MAX = 4096
 };
 
 enum oz_agg {

@@ -58,14 +58,13 @@ enum oz_status oz_forest_builder_begin_tree(struct oz_forest_builder *builder, u
 {
     const struct oz_forest *forest = builder->forest;
     OZ_ASSERT(!builder->in_tree);
-    uint32_t t = forest->n_trees;
-    if (t >= OZ_FOREST_TREES_MAX)
+    if (forest->n_trees >= OZ_FOREST_TREES_MAX)
         OZ_FAIL(err, OZ_MODEL, "the model has more than %d trees", OZ_FOREST_TREES_MAX);
-    if (n_ids == 0) OZ_FAIL(err, OZ_MODEL, "tree %u has no nodes", t);
+    if (n_ids == 0) OZ_FAIL(err, OZ_MODEL, "the tree has no nodes");
     if (n_ids > OZ_FOREST_NODES_MAX)
-        OZ_FAIL(err, OZ_MODEL, "tree %u has more than %d nodes", t, OZ_FOREST_NODES_MAX);
+        OZ_FAIL(err, OZ_MODEL, "the tree has more than %d nodes", OZ_FOREST_NODES_MAX);
     if (group < 0 || group >= forest->n_groups)
-        OZ_FAIL(err, OZ_MODEL, "tree %u adds to output %lld, but the model has %u", t,
+        OZ_FAIL(err, OZ_MODEL, "the tree adds to output %lld, but the model has %u",
                 (long long)group, forest->n_groups);
     OZ_TRY(oz_grow((void **)&builder->draft, &builder->cap_draft, n_ids, sizeof *builder->draft,
                    err));
@@ -83,12 +82,11 @@ static enum oz_status give(struct oz_forest_builder *builder, int64_t id, struct
                            struct oz_error *err)
 {
     OZ_ASSERT(builder->in_tree);
-    uint32_t t = builder->forest->n_trees;
     if (id < 0 || id >= builder->n_ids)
-        OZ_FAIL(err, OZ_MODEL, "tree %u: there is no node %lld, nodes are 0 to %u", t,
+        OZ_FAIL(err, OZ_MODEL, "there is no node %lld, nodes are 0 to %u",
                 (long long)id, builder->n_ids - 1);
     if (builder->draft[id].kind != NOT_GIVEN)
-        OZ_FAIL(err, OZ_MODEL, "tree %u: node %lld is given twice", t, (long long)id);
+        OZ_FAIL(err, OZ_MODEL, "node %lld is given twice", (long long)id);
     builder->draft[id] = draft;
     builder->n_given++;
     return OZ_OK;
@@ -98,8 +96,8 @@ static enum oz_status check_child(const struct oz_forest_builder *builder, int64
                                   const char *side, int64_t child, struct oz_error *err)
 {
     if (child < 0 || child >= builder->n_ids)
-        OZ_FAIL(err, OZ_MODEL, "tree %u, node %lld: its %s child is node %lld, nodes are 0 to %u",
-                builder->forest->n_trees, (long long)id, side, (long long)child,
+        OZ_FAIL(err, OZ_MODEL, "node %lld: its %s child is node %lld, nodes are 0 to %u",
+                (long long)id, side, (long long)child,
                 builder->n_ids - 1);
     return OZ_OK;
 }
@@ -108,12 +106,11 @@ enum oz_status oz_forest_builder_test(struct oz_forest_builder *builder, int64_t
                                       int64_t feature, float threshold, bool default_left,
                                       int64_t left, int64_t right, struct oz_error *err)
 {
-    uint32_t t = builder->forest->n_trees;
     if (feature < 0 || feature >= builder->forest->n_features)
-        OZ_FAIL(err, OZ_MODEL, "tree %u, node %lld: tests feature %lld, but the model has %u", t,
+        OZ_FAIL(err, OZ_MODEL, "node %lld: tests feature %lld, but the model has %u",
                 (long long)id, (long long)feature, builder->forest->n_features);
     if (isnan(threshold))
-        OZ_FAIL(err, OZ_MODEL, "tree %u, node %lld: its threshold is not a number", t,
+        OZ_FAIL(err, OZ_MODEL, "node %lld: its threshold is not a number",
                 (long long)id);
     OZ_TRY(check_child(builder, id, "left", left, err));
     OZ_TRY(check_child(builder, id, "right", right, err));
@@ -131,8 +128,8 @@ enum oz_status oz_forest_builder_leaf(struct oz_forest_builder *builder, int64_t
                                       struct oz_error *err)
 {
     if (!isfinite(value))
-        OZ_FAIL(err, OZ_MODEL, "tree %u, node %lld: its leaf value is not finite",
-                builder->forest->n_trees, (long long)id);
+        OZ_FAIL(err, OZ_MODEL, "node %lld: its leaf value is not finite",
+                (long long)id);
     return give(builder, id, (struct draft){.kind = LEAF, .value = value}, err);
 }
 
@@ -157,12 +154,11 @@ static enum oz_status reach(struct oz_forest_builder *builder, uint32_t id, uint
                             struct oz_error *err)
 {
     struct draft *draft = &builder->draft[id];
-    uint32_t t = builder->forest->n_trees;
     if (draft->kind == NOT_GIVEN)
-        OZ_FAIL(err, OZ_MODEL, "tree %u: node %u is part of the tree, but deleted or missing", t,
+        OZ_FAIL(err, OZ_MODEL, "node %u is part of the tree, but deleted or missing",
                 id);
     if (draft->reached)
-        OZ_FAIL(err, OZ_MODEL, "tree %u: node %u is reached twice, so this is not a tree", t, id);
+        OZ_FAIL(err, OZ_MODEL, "node %u is reached twice, so this is not a tree", id);
     draft->reached = true;
     builder->queue[(*n_queued)++] = id;
     return OZ_OK;
@@ -192,18 +188,18 @@ enum oz_status oz_forest_builder_end_tree(struct oz_forest_builder *builder, str
 {
     struct oz_forest *forest = builder->forest;
     OZ_ASSERT(builder->in_tree);
-    uint32_t t = forest->n_trees, n_queued = 0, shallowest = UINT32_MAX, depth = 0;
+    uint32_t n_queued = 0, shallowest = UINT32_MAX, depth = 0;
     if (builder->n_given > OZ_FOREST_NODES_MAX - forest->n_nodes)
         OZ_FAIL(err, OZ_MODEL, "the model has more than %d nodes", OZ_FOREST_NODES_MAX);
     OZ_TRY(oz_grow((void **)&forest->node, &builder->cap_nodes, forest->n_nodes + builder->n_given,
                    sizeof *forest->node, err));
-    OZ_TRY(oz_grow((void **)&forest->tree, &builder->cap_trees, t + 1, sizeof *forest->tree, err));
+    OZ_TRY(oz_grow((void **)&forest->tree, &builder->cap_trees, forest->n_trees + 1, sizeof *forest->tree, err));
     OZ_TRY(reach(builder, 0, &n_queued, err));
     for (uint32_t at = 0, level_end = n_queued; at < n_queued; at++) {
         if (at == level_end) {
             level_end = n_queued;
             if (++depth > OZ_FOREST_DEPTH_MAX)
-                OZ_FAIL(err, OZ_MODEL, "tree %u is deeper than %d", t, OZ_FOREST_DEPTH_MAX);
+                OZ_FAIL(err, OZ_MODEL, "the tree is deeper than %d steps", OZ_FOREST_DEPTH_MAX);
         }
         if (builder->draft[builder->queue[at]].kind == LEAF && shallowest == UINT32_MAX)
             shallowest = depth;
@@ -212,7 +208,7 @@ enum oz_status oz_forest_builder_end_tree(struct oz_forest_builder *builder, str
     if (n_queued != builder->n_given) {
         uint32_t id = 0;
         while (builder->draft[id].kind == NOT_GIVEN || builder->draft[id].reached) id++;
-        OZ_FAIL(err, OZ_MODEL, "tree %u: node %u cannot be reached from the root", t, id);
+        OZ_FAIL(err, OZ_MODEL, "node %u cannot be reached from the root", id);
     }
     forest->tree[forest->n_trees++] = (struct oz_forest_tree){.node = forest->n_nodes,
                                                               .group = builder->group,
@@ -224,10 +220,10 @@ enum oz_status oz_forest_builder_end_tree(struct oz_forest_builder *builder, str
 }
 
 /* What doubling left over is given back; a shrink that fails leaves the larger piece. */
-static void trim(void *items_at, size_t n_bytes)
+static void *smaller(void *items, size_t n_bytes)
 {
-    void **items = items_at, *smaller = oz_realloc(*items, n_bytes);
-    if (smaller) *items = smaller;
+    void *p = oz_realloc(items, n_bytes);
+    return p ? p : items;
 }
 
 enum oz_status oz_forest_builder_finish(struct oz_forest_builder *builder,
@@ -238,9 +234,9 @@ enum oz_status oz_forest_builder_finish(struct oz_forest_builder *builder,
     if (!forest->n_trees) OZ_FAIL(err, OZ_MODEL, "the model has no trees: it was never trained");
     uint32_t plane; /* leaves read plane 0, so there is one even when nothing is tested */
     if (!forest->n_planes) OZ_TRY(plane_for(builder, 0, true, &plane, err));
-    trim(&forest->node, forest->n_nodes * sizeof *forest->node);
-    trim(&forest->tree, forest->n_trees * sizeof *forest->tree);
-    trim(&forest->plane, forest->n_planes * sizeof *forest->plane);
+    forest->node = smaller(forest->node, forest->n_nodes * sizeof *forest->node);
+    forest->tree = smaller(forest->tree, forest->n_trees * sizeof *forest->tree);
+    forest->plane = smaller(forest->plane, forest->n_planes * sizeof *forest->plane);
     builder->forest = NULL;
     *ret_forest = forest;
     return OZ_OK;

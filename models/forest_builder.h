@@ -6,7 +6,8 @@
  * (pruned away) is simply not given; a node that is given must be reached from the root, exactly once.
  * Threads: one. Ownership: the builder is the caller's until oz_forest_builder_free(); the finished
  * forest is the caller's too. After an error only free may follow.
- * Errors: OZ_MODEL, naming tree and node by the file's numbers.
+ * Errors: OZ_MODEL, naming the node by the file's number; the importer puts the tree's name in front, in
+ * its format's own words.
  * Limits: below. Nothing recurses over the nodes. */
 #ifndef OZ_MODELS_FOREST_BUILDER_H
 #define OZ_MODELS_FOREST_BUILDER_H

@@ -1,7 +1,8 @@
 /* The memory of the rows: one region of a fixed size, handed out in powers of two and merged again when
  * it comes back (a buddy allocator), so that a bound on state is a bound on bytes and the batch path
  * never calls the heap.
- * Layout: a region of 2^k blocks of OZ_POOL_BLOCK_MIN bytes; free blocks of each size in a list.
+ * Layout: a region of whole blocks of OZ_POOL_BLOCK_MIN bytes, mapped at once and committed by the system
+ * as it is touched; free blocks of each size in a list, and one byte a smallest block beside the region.
  * Beyond the region the pool overdraws from the heap rather than fail a batch half-way; the cache then
  * evicts until nothing is overdrawn.
  * Threads: one; each worker has a pool of its own. Ownership: what is given out is returned to the same
@@ -23,4 +24,5 @@ void oz_pool_put(struct oz_pool *pool, void *block, size_t n_bytes); /* NULL is 
 size_t oz_pool_used_bytes(const struct oz_pool *pool);      /* in whole blocks, overdrawn ones too */
 size_t oz_pool_region_bytes(const struct oz_pool *pool);
 size_t oz_pool_overdrawn_bytes(const struct oz_pool *pool);
+size_t oz_pool_largest_free_bytes(const struct oz_pool *pool); /* what still fits into the region */
 #endif

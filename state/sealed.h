@@ -11,6 +11,7 @@
 
 enum { OZ_PART_MAIN = 0, OZ_PART_INDEX = 1, OZ_PART_FIRST_CHUNK = 2 };
 enum { OZ_PART_FORMAT = 1, OZ_PART_HEADER_BYTES = 8, OZ_ROW_KEY_BYTES_MAX = 4096 };
+enum { OZ_PART_KEY_EXTRA_BYTES = 6, OZ_PART_BYTES_MAX = 64 << 20 };
 
 struct oz_part {
     size_t key_at, value_at; /* offsets in bytes */
@@ -42,13 +43,23 @@ struct oz_buf *oz_sealed_begin(struct oz_sealed *sealed, uint32_t part, struct o
 enum oz_status oz_sealed_end(struct oz_sealed *sealed, struct oz_error *err) OZ_MUST_USE;
 enum oz_status oz_sealed_delete(struct oz_sealed *sealed, uint32_t part,
                                 struct oz_error *err) OZ_MUST_USE;
+/* A part as it was read from a changelog, key and value whole; value NULL: deleted. */
+enum oz_status oz_sealed_put(struct oz_sealed *sealed, uint8_t entity, uint32_t partition,
+                             const uint8_t *key, uint32_t key_len, const uint8_t *value,
+                             uint32_t value_len, struct oz_error *err) OZ_MUST_USE;
 
+/* Writes a part's key, key_len + OZ_PART_KEY_EXTRA_BYTES bytes, and returns its length. */
+size_t oz_part_key(uint8_t *to, const char *key, uint32_t key_len, uint32_t part);
+/* Fills the header of a value whose payload stands behind it; len is of both. */
+void oz_part_close(uint8_t *value, size_t len, uint16_t layout);
 /* Checks a value's checksum, format and layout and gives its payload. OZ_CORRUPT names what is off. */
 enum oz_status oz_part_open(const uint8_t *value, size_t len, uint16_t layout,
                             const uint8_t **ret_payload, size_t *ret_len,
                             struct oz_error *err) OZ_MUST_USE;
+/* The same without the layout, where parts of any entity pass through. */
+enum oz_status oz_part_check(const uint8_t *value, size_t len, struct oz_error *err) OZ_MUST_USE;
 /* Takes a changelog key apart. OZ_CORRUPT when it is not one. A key length of zero with part 0 and
- * no key is the meta record or the empty key: the caller knows by *ret_key_len == 0. */
+ * no key is the meta record: the caller knows by *ret_key_len == 0. */
 enum oz_status oz_part_key_parse(const uint8_t *bytes, size_t len, const char **ret_key,
                                  uint32_t *ret_key_len, uint32_t *ret_part,
                                  struct oz_error *err) OZ_MUST_USE;

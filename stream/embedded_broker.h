@@ -3,7 +3,7 @@
  * end: at-least-once only. Accepted sockets get TCP_NODELAY, or every answer would wait 40 ms. */
 #ifndef OZ_STREAM_EMBEDDED_BROKER_H
 #define OZ_STREAM_EMBEDDED_BROKER_H
-#include "base/status.h"
+#include "base/memory.h"
 
 struct oz_embedded_broker;
 enum oz_status oz_embedded_broker_start(struct oz_embedded_broker **ret_broker,

@@ -4,6 +4,14 @@
 #define OZ_STREAM_RECORD_H
 #include "base/base.h"
 
+enum { OZ_RECORD_HEADERS_MAX = 64 };
+
+struct oz_header {
+    const char *name;
+    const void *value; /* NULL: none */
+    size_t len;
+};
+
 struct oz_record {
     uint32_t source;    /* index into the pipeline's sources */
     uint32_t partition;

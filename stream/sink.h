@@ -9,12 +9,8 @@
 #define OZ_STREAM_SINK_H
 #include "state/changelog.h"
 #include "stream/kafka_client.h"
+#include "stream/source.h"
 
-struct oz_header {
-    const char *name;
-    const void *value;
-    size_t len;
-};
 struct oz_message {
     uint32_t topic; /* from oz_sink_topic() */
     int32_t partition;

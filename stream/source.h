@@ -20,6 +20,9 @@ struct oz_source_ops {
     void (*release)(struct oz_source *src, struct oz_record *record, size_t n);
     bool (*at_end)(const struct oz_source *src);
     void (*close)(struct oz_source *src);
+    /* Optional: the record's headers, at most cap of them, borrowed like the rest of it. */
+    size_t (*headers)(struct oz_source *src, const struct oz_record *record,
+                      struct oz_header *ret_header, size_t cap);
 };
 struct oz_source {
     const struct oz_source_ops *ops;
@@ -40,6 +43,12 @@ static inline void oz_source_release(struct oz_source *src, struct oz_record *re
 }
 /* Files: everything was given. Topics: every partition is at its end and nothing is buffered. */
 static inline bool oz_source_at_end(const struct oz_source *src) { return src->ops->at_end(src); }
+static inline size_t oz_source_headers(struct oz_source *src, const struct oz_record *record,
+                                       struct oz_header *ret_header, size_t cap)
+{
+    return src->ops->headers ? src->ops->headers(src, record, ret_header, cap) : 0;
+}
+/* Every record must have been released. */
 static inline void oz_source_close(struct oz_source *src)
 {
     if (src) src->ops->close(src);

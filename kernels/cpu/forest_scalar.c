@@ -26,9 +26,11 @@ static inline void walk_rows(const struct oz_forest_node *restrict tree, unsigne
     uint32_t at[LANES] = {0};
     unsigned depth = 0;
     for (; depth < shallowest; depth++)
+#pragma GCC unroll 8
         for (int i = 0; i < LANES; i++) at[i] = step(tree, tile + i, at[i]);
     for (; depth < deepest; depth++) {
         uint32_t moved = 0;
+#pragma GCC unroll 8
         for (int i = 0; i < LANES; i++) {
             uint32_t next = step(tree, tile + i, at[i]);
             moved |= next ^ at[i];
@@ -36,6 +38,7 @@ static inline void walk_rows(const struct oz_forest_node *restrict tree, unsigne
         }
         if (!moved) break;
     }
+#pragma GCC unroll 8
     for (int i = 0; i < LANES; i++) sums[i] += tree[at[i]].value;
 }
 
@@ -47,15 +50,18 @@ static inline void walk_trees(const struct oz_forest_node *restrict nodes,
     const struct oz_forest_node *root[LANES];
     uint32_t at[LANES] = {0};
     unsigned depth = 0, shallowest = UINT16_MAX, deepest = 0;
+#pragma GCC unroll 8
     for (int i = 0; i < LANES; i++) {
         root[i] = &nodes[tree[i].node];
         shallowest = OZ_MIN(shallowest, tree[i].shallowest);
         deepest = OZ_MAX(deepest, tree[i].deepest);
     }
     for (; depth < shallowest; depth++)
+#pragma GCC unroll 8
         for (int i = 0; i < LANES; i++) at[i] = step(root[i], tile, at[i]);
     for (; depth < deepest; depth++) {
         uint32_t moved = 0;
+#pragma GCC unroll 8
         for (int i = 0; i < LANES; i++) {
             uint32_t next = step(root[i], tile, at[i]);
             moved |= next ^ at[i];
@@ -63,6 +69,7 @@ static inline void walk_trees(const struct oz_forest_node *restrict nodes,
         }
         if (!moved) break;
     }
+#pragma GCC unroll 8
     for (int i = 0; i < LANES; i++)
         sums[(size_t)tree[i].group * OZ_FOREST_TILE_ROWS] += root[i][at[i]].value;
 }

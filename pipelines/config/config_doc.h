@@ -1,8 +1,7 @@
 /* A configuration under reading: its texts, its tree, and the mistakes found so far.
- * Places: line and column count from 1. A place in override number i has line -(i + 1) and the column
- * in "key=value".
- * Ownership: everything is in the arena. Threads: one.
- * Errors: want of memory is remembered in `no_memory` and asked for once, at the end of each stage. */
+ * Places: line and column count from 1. A place in override number i has line -(i + 1) and the
+ * column in "key=value". Ownership: everything is in the arena. Threads: one. Errors: want of
+ * memory is remembered in `no_memory` and asked for once, at the end of each stage. */
 #ifndef OZ_PIPELINES_CONFIG_CONFIG_DOC_H
 #define OZ_PIPELINES_CONFIG_CONFIG_DOC_H
 #include "pipelines/config/yaml_tree.h"

@@ -27,7 +27,8 @@ enum oz_status oz_config_text_init(struct oz_config_text *text, const char *data
     line[at++] = 0;
     for (size_t i = 0; i < len; i += step ? step : 1)
         if ((step = break_bytes(data + i, len - i))) line[at++] = (uint32_t)(i + step);
-    *text = (struct oz_config_text){.data = data, .len = len, .line = line, .n_lines = (int)n_lines};
+    *text =
+        (struct oz_config_text){.data = data, .len = len, .line = line, .n_lines = (int)n_lines};
     return OZ_OK;
 }
 
@@ -46,7 +47,10 @@ size_t oz_utf8_step(const char *s, size_t n)
     const unsigned char *u = (const unsigned char *)s;
     if (!n) return 0;
     if (u[0] < 0x80) return 1;
-    size_t len = u[0] >= 0xc2 && u[0] <= 0xdf ? 2 : (u[0] & 0xf0) == 0xe0 ? 3 : (u[0] & 0xf8) == 0xf0 ? 4 : 0;
+    size_t len = u[0] >= 0xc2 && u[0] <= 0xdf ? 2
+                 : (u[0] & 0xf0) == 0xe0      ? 3
+                 : (u[0] & 0xf8) == 0xf0      ? 4
+                                              : 0;
     if (!len || len > n) return 0;
     uint32_t c = u[0] & (0x7f >> len);
     for (size_t i = 1; i < len; i++) {
@@ -147,8 +151,9 @@ void oz_config_text_show(const struct oz_config_text *text, struct oz_place plac
     int column = 1, n_masked = 0;
     for (size_t i = from, step; i < end && column <= last; i += step, column++) {
         step = step_over(text->data + i, end - i);
+        if (column < first) continue;
         n_masked = masked(text, i) ? n_masked + 1 : 0;
-        if (column < first || n_masked > MASK_COLUMNS) continue;
+        if (n_masked > MASK_COLUMNS) continue;
         if (n_masked)
             oz_buf_puts(buf, "*");
         else

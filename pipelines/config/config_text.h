@@ -1,9 +1,9 @@
-/* The text that a configuration was read from, by lines: places to bytes and back, and the excerpt with
- * a caret that goes under a mistake.
- * Units: lines and columns count from 1; a column is one character (code point). Line breaks are those
- * of YAML 1.1: LF, CR, CR LF, NEL, LS and PS, so that our lines are the YAML parser's lines.
- * Ownership: the text and its table belong to the arena given. Threads: one writer, then any readers.
- * Limits: texts of at most OZ_CONFIG_FILE_BYTES_MAX bytes. */
+/* The text that a configuration was read from, by lines: places to bytes and back, and the excerpt
+ * with a caret that goes under a mistake. Units: lines and columns count from 1; a column is one
+ * character (code point). Line breaks are those of YAML 1.1: LF, CR, CR LF, NEL, LS and PS, so that
+ * our lines are the YAML parser's lines. Ownership: the text and its table belong to the arena
+ * given. Threads: one writer, then any readers. Limits: texts of at most OZ_CONFIG_FILE_BYTES_MAX
+ * bytes. */
 #ifndef OZ_PIPELINES_CONFIG_CONFIG_TEXT_H
 #define OZ_PIPELINES_CONFIG_CONFIG_TEXT_H
 #include "base/arena.h"

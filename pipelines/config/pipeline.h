@@ -1,11 +1,10 @@
 /* A pipeline file as typed values: what `pipeline.yaml` says, checked on its own, nothing opened.
  * Ownership: everything hangs on the arena given to oz_pipeline_load(), and lives as long.
- * Errors: mistakes go to a list, all of them, each with file:line:column, the line and a caret, what
- * was expected and the nearest known name; the status is OZ_CONFIG when there was any (OZ_ENVIRONMENT
- * when the file cannot be read).
- * Limits: OZ_CONFIG_* of config_limits below; beyond them the file is refused.
- * A key of the design that this release does not serve is refused as such ("not served yet"), never
- * ignored. Units are in the names. */
+ * Errors: mistakes go to a list, all of them, each with file:line:column, the line and a caret,
+ * what was expected and the nearest known name; the status is OZ_CONFIG when there was any
+ * (OZ_ENVIRONMENT when the file cannot be read). Limits: OZ_CONFIG_* of config_limits below; beyond
+ * them the file is refused. A key of the design that this release does not serve is refused as such
+ * ("not served yet"), never ignored. Units are in the names. */
 #ifndef OZ_PIPELINES_CONFIG_PIPELINE_H
 #define OZ_PIPELINES_CONFIG_PIPELINE_H
 #include "base/arena.h"
@@ -21,7 +20,8 @@ enum {
     OZ_PIPELINE_NAME_BYTES_MAX = 48
 };
 
-/* Where a value stands in the file; line and column count from 1. */
+/* Where a value stands in the file; line and column (of characters) count from 1. A negative line
+ * is the override of that number, and the column counts in its "key=value". */
 struct oz_place {
     int line, column;
 };
@@ -32,15 +32,16 @@ struct oz_setting { /* one entry of `kafka:`, passed to librdkafka untouched */
 };
 
 struct oz_source_spec {
-    struct oz_schema schema; /* name, fields, id, key, time, arrival, scored, lateness, max_future */
+    struct oz_schema
+        schema; /* name, fields, id, key, time, arrival, scored, lateness, max_future */
     const char *topic;
-    struct oz_place place;
+    struct oz_place place; /* of the name */
 };
 
 struct oz_entity_spec {
     const char *name;
-    const char *field; /* of every source that has one of this name */
-    struct oz_place place;
+    const char *field;     /* of every source that has one of this name */
+    struct oz_place place; /* of the field */
 };
 
 struct oz_feature_spec {
@@ -51,25 +52,30 @@ struct oz_feature_spec {
 struct oz_model_spec {
     const char *name;
     const char *file; /* relative paths are taken from the pipeline file's folder, made so here */
-    struct oz_place place;
+    struct oz_place place; /* of the file */
 };
 
 struct oz_rule_spec {
     const char *name, *when;
     struct oz_place when_place;
-    int64_t suppress_us;        /* 0: never held back */
-    const char *suppress_by;    /* an entity's name, or NULL */
+    int64_t suppress_us;     /* 0: never held back */
+    const char *suppress_by; /* an entity's name, or NULL */
     struct oz_place suppress_place;
 };
 
 enum oz_delivery { OZ_EXACTLY_ONCE, OZ_AT_LEAST_ONCE };
 enum oz_start { OZ_START_EARLIEST, OZ_START_LATEST, OZ_START_AT };
 
+struct oz_config_doc;
+
 struct oz_pipeline {
+    const struct oz_config_doc
+        *doc;           /* the file's text and tree, for oz_pipeline_mistake(); or NULL */
     const char *file;   /* as given */
     const char *folder; /* of the file, no trailing slash; "." when there is none */
     const char *name;
-    char config_sha256[65]; /* of the canonical text: keys sorted, comments and layout gone, ${} as written */
+    char config_sha256[65]; /* of the canonical text: keys sorted, comments and layout gone, ${} as
+                               written */
 
     struct oz_setting *kafka;
     size_t n_kafka;
@@ -125,9 +131,9 @@ enum oz_status oz_pipeline_parse(const char *path, const char *text, size_t len,
                                  const char *const *overrides, size_t n_overrides,
                                  struct oz_arena *arena, struct oz_pipeline *ret_pipeline,
                                  struct oz_mistakes *mistakes, struct oz_error *err) OZ_MUST_USE;
-/* Adds a mistake that a later stage found (an expression, a model binding), in the same form. The text
- * of the file is kept in the arena for the line and the caret; `offset` is bytes into the scalar that
- * starts at `place`. */
+/* Adds a mistake that a later stage found (an expression, a model binding), in the same form. The
+ * text of the file is kept in the arena for the line and the caret; `offset` is bytes into the
+ * scalar that starts at `place`. */
 void oz_pipeline_mistake(const struct oz_pipeline *pipeline, struct oz_mistakes *mistakes,
                          struct oz_place place, size_t offset, const char *fmt, ...)
     OZ_PRINTF(5, 6);

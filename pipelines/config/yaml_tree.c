@@ -40,7 +40,8 @@ static size_t byte_of(struct reader *reader, yaml_mark_t mark)
         reader->index++;
     }
     while (reader->index > mark.index && reader->at > 0) {
-        while (--reader->at > 0 && ((unsigned char)data[reader->at] & 0xc0) == 0x80) {}
+        while (--reader->at > 0 && ((unsigned char)data[reader->at] & 0xc0) == 0x80) {
+        }
         reader->index--;
     }
     return reader->at;
@@ -59,7 +60,8 @@ static void stop_at_limit(struct reader *reader, struct oz_place place, const ch
 }
 
 /* Quotes, and the header of a block scalar, are no content. */
-static void find_content(struct reader *reader, struct oz_yaml_node *node, const yaml_event_t *event)
+static void find_content(struct reader *reader, struct oz_yaml_node *node,
+                         const yaml_event_t *event)
 {
     const struct oz_config_text *text = reader->text;
     node->from = byte_of(reader, event->start_mark);
@@ -86,7 +88,9 @@ static struct oz_yaml_node *new_node(struct reader *reader, enum oz_yaml_kind ki
                                      const yaml_char_t *tag)
 {
     struct oz_place place = place_of(reader, event->start_mark);
-    if (tag) oz_config_mistake(reader->doc, place, "tag `%.64s`: tags are not served, leave it out", (const char *)tag);
+    if (tag)
+        oz_config_mistake(reader->doc, place, "tag `%.64s`: tags are not served, leave it out",
+                          (const char *)tag);
     if (++reader->n_nodes > OZ_CONFIG_NODES_MAX) {
         stop_at_limit(reader, place, "values and keys", OZ_CONFIG_NODES_MAX);
         return NULL;
@@ -99,7 +103,8 @@ static struct oz_yaml_node *new_node(struct reader *reader, enum oz_yaml_kind ki
     node->n_expanded = 1;
     node->height = 1;
     if (anchor) {
-        node->anchor = oz_arena_strndup(reader->doc->arena, (const char *)anchor, strlen((const char *)anchor));
+        node->anchor = oz_arena_strndup(reader->doc->arena, (const char *)anchor,
+                                        strlen((const char *)anchor));
         if (!node->anchor) reader->doc->no_memory = true;
         node->next_anchored = reader->anchored;
         reader->anchored = node;
@@ -109,8 +114,8 @@ static struct oz_yaml_node *new_node(struct reader *reader, enum oz_yaml_kind ki
 
 static struct oz_yaml_node *new_scalar(struct reader *reader, const yaml_event_t *event)
 {
-    struct oz_yaml_node *node = new_node(reader, OZ_YAML_SCALAR, event, event->data.scalar.anchor,
-                                         event->data.scalar.tag);
+    struct oz_yaml_node *node =
+        new_node(reader, OZ_YAML_SCALAR, event, event->data.scalar.anchor, event->data.scalar.tag);
     if (!node) return NULL;
     switch (event->data.scalar.style) {
     case YAML_SINGLE_QUOTED_SCALAR_STYLE: node->style = OZ_YAML_SINGLE_QUOTED; break;
@@ -121,7 +126,8 @@ static struct oz_yaml_node *new_scalar(struct reader *reader, const yaml_event_t
     }
     find_content(reader, node, event);
     node->len = event->data.scalar.length;
-    node->text = oz_arena_strndup(reader->doc->arena, (const char *)event->data.scalar.value, node->len);
+    node->text =
+        oz_arena_strndup(reader->doc->arena, (const char *)event->data.scalar.value, node->len);
     if (!node->text) {
         reader->doc->no_memory = true;
         return NULL;
@@ -140,14 +146,21 @@ static void take_key(struct reader *reader, struct frame *frame, struct oz_yaml_
 {
     frame->key = key;
     if (key->style == OZ_YAML_PLAIN && key->len == 2 && !memcmp(key->text, "<<", 2)) {
-        oz_config_mistake(reader->doc, key->place, "merge keys (`<<`) are not served: write the keys out, or alias the whole value");
+        oz_config_mistake(
+            reader->doc, key->place,
+            "merge keys (`<<`) are not served: write the keys out, or alias the whole value");
         frame->skip_value = true;
         return;
     }
     for (const struct oz_yaml_entry *entry = frame->node->entry; entry; entry = entry->next) {
         const struct oz_yaml_node *other = entry->key;
-        if (other->hash != key->hash || other->len != key->len || memcmp(other->text, key->text, key->len)) continue;
-        oz_config_mistake(reader->doc, key->place, "duplicate key `%.128s`: it stands at %d:%d already", key->text, other->place.line, other->place.column);
+        if (other->hash != key->hash || other->len != key->len ||
+            memcmp(other->text, key->text, key->len))
+            continue;
+        struct oz_place there = oz_config_text_place(reader->text, other->from);
+        oz_config_mistake(reader->doc, key->place,
+                          "duplicate key `%.128s`: it stands at %d:%d already", key->text,
+                          there.line, there.column);
         frame->skip_value = true;
         return;
     }
@@ -167,11 +180,14 @@ static void attach(struct reader *reader, struct oz_yaml_node *node)
         take_key(reader, frame, node);
         return;
     }
-    if (!frame->skip_value) {
-        struct oz_yaml_entry *entry = oz_config_get(reader->doc, sizeof(*entry));
-        if (!entry) return;
-        entry->key = frame->key;
-        entry->value = node;
+    struct oz_yaml_entry *entry = oz_config_get(reader->doc, sizeof(*entry));
+    if (!entry) return;
+    entry->key = frame->key;
+    entry->value = node;
+    if (frame->skip_value) {
+        entry->next = frame->node->refused;
+        frame->node->refused = entry;
+    } else {
         *frame->tail = entry;
         frame->tail = &entry->next;
     }
@@ -185,7 +201,8 @@ static bool key_is_due(const struct reader *reader)
     return reader->depth && frame->node->kind == OZ_YAML_MAPPING && !frame->key;
 }
 
-static void open_collection(struct reader *reader, enum oz_yaml_kind kind, const yaml_event_t *event)
+static void open_collection(struct reader *reader, enum oz_yaml_kind kind,
+                            const yaml_event_t *event)
 {
     struct oz_place place = place_of(reader, event->start_mark);
     if (key_is_due(reader)) {
@@ -197,9 +214,10 @@ static void open_collection(struct reader *reader, enum oz_yaml_kind kind, const
         return;
     }
     bool mapping = kind == OZ_YAML_MAPPING;
-    struct oz_yaml_node *node = new_node(reader, kind, event,
-        mapping ? event->data.mapping_start.anchor : event->data.sequence_start.anchor,
-        mapping ? event->data.mapping_start.tag : event->data.sequence_start.tag);
+    struct oz_yaml_node *node =
+        new_node(reader, kind, event,
+                 mapping ? event->data.mapping_start.anchor : event->data.sequence_start.anchor,
+                 mapping ? event->data.mapping_start.tag : event->data.sequence_start.tag);
     if (!node) return;
     node->open = true;
     reader->frame[reader->depth++] = (struct frame){.node = node, .tail = &node->entry};
@@ -223,7 +241,8 @@ static void follow_alias(struct reader *reader, const yaml_event_t *event)
     struct oz_yaml_node *node = reader->anchored; /* newest first: an anchor may be set again */
     while (node && (!node->anchor || strcmp(node->anchor, name))) node = node->next_anchored;
     if (!node) {
-        oz_config_mistake(reader->doc, place, "alias `*%.64s`: there is no anchor `&%.64s` before it", name, name);
+        oz_config_mistake(reader->doc, place,
+                          "alias `*%.64s`: there is no anchor `&%.64s` before it", name, name);
         reader->stop = true;
     } else if (node->open) {
         stop(reader, place, "an alias inside the value that it stands for");
@@ -243,7 +262,9 @@ static void take_event(struct reader *reader, const yaml_event_t *event)
     struct oz_yaml_node *node;
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
-        if (reader->root) stop(reader, place_of(reader, event->start_mark), "a second document (`---`): one file is one pipeline");
+        if (reader->root)
+            stop(reader, place_of(reader, event->start_mark),
+                 "a second document (`---`): one file is one pipeline");
         break;
     case YAML_SCALAR_EVENT:
         if ((node = new_scalar(reader, event))) attach(reader, node);
@@ -264,20 +285,28 @@ static void report_syntax(struct reader *reader, const yaml_parser_t *parser)
     if (parser->error == YAML_MEMORY_ERROR) {
         reader->doc->no_memory = true;
     } else if (parser->error == YAML_READER_ERROR) {
-        struct oz_place place = oz_config_text_place(reader->text, OZ_MIN(parser->problem_offset, reader->text->len));
-        if (reader->origin != OZ_ORIGIN_FILE) place = (struct oz_place){-reader->origin - 1, place.column - 1 + reader->first_column};
+        struct oz_place place =
+            oz_config_text_place(reader->text, OZ_MIN(parser->problem_offset, reader->text->len));
+        if (reader->origin != OZ_ORIGIN_FILE)
+            place = (struct oz_place){-reader->origin - 1, place.column - 1 + reader->first_column};
         oz_config_mistake(reader->doc, place, "not YAML: %s", problem);
-    } else if (parser->context && parser->context_mark.line != mark.line) {
-        oz_config_mistake(reader->doc, place_of(reader, mark), "not YAML: %s %s that began at line %d", problem, parser->context, (int)parser->context_mark.line + 1);
+    } else if (reader->origin == OZ_ORIGIN_FILE && parser->context &&
+               parser->context_mark.line != mark.line) {
+        oz_config_mistake(reader->doc, place_of(reader, mark),
+                          "not YAML: %s %s that began at line %d", problem, parser->context,
+                          (int)parser->context_mark.line + 1);
     } else {
-        oz_config_mistake(reader->doc, place_of(reader, mark), "not YAML: %s%s%s", problem, parser->context ? " " : "", parser->context ? parser->context : "");
+        oz_config_mistake(reader->doc, place_of(reader, mark), "not YAML: %s%s%s", problem,
+                          parser->context ? " " : "", parser->context ? parser->context : "");
     }
 }
 
-enum oz_status oz_yaml_parse(struct oz_config_doc *doc, const struct oz_config_text *text, int origin,
-                             int first_column, struct oz_yaml_node **ret_root, struct oz_error *err)
+enum oz_status oz_yaml_parse(struct oz_config_doc *doc, const struct oz_config_text *text,
+                             int origin, int first_column, struct oz_yaml_node **ret_root,
+                             struct oz_error *err)
 {
-    struct reader reader = {.doc = doc, .text = text, .origin = origin, .first_column = first_column};
+    struct reader reader = {
+        .doc = doc, .text = text, .origin = origin, .first_column = first_column};
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser)) return oz_no_memory(err);
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING); /* a mark of UTF-16 is no text of ours */

@@ -1,12 +1,12 @@
-/* YAML as a tree of nodes that know where they stand. Typing comes later: here a scalar is its text.
- * A scalar keeps the text as written (quotes and escapes undone), and what `${}` made of it.
+/* YAML as a tree of nodes that know where they stand. Typing comes later: here a scalar is its
+ * text. A scalar keeps the text as written (quotes and escapes undone), and what `${}` made of it.
  * Aliases point to the anchored node itself; every visit counts against the node budget, so that an
  * alias bomb is refused before it costs anything.
  * Ownership: nodes live in the document's arena. Threads: one.
- * Errors: mistakes go to the document. Duplicate keys, tags and merge keys are mistakes and reading goes
- * on; syntax and limits end it.
- * Limits: OZ_CONFIG_DEPTH_MAX, OZ_CONFIG_NODES_MAX, OZ_CONFIG_ALIASES_MAX (libyaml has no bounds).
- * Source: YAML 1.1, https://yaml.org/spec/1.1/, as libyaml reads it. */
+ * Errors: mistakes go to the document. Duplicate keys, tags and merge keys are mistakes and reading
+ * goes on; syntax and limits end it. Limits: OZ_CONFIG_DEPTH_MAX, OZ_CONFIG_NODES_MAX,
+ * OZ_CONFIG_ALIASES_MAX (libyaml has no bounds). Source: YAML 1.1, https://yaml.org/spec/1.1/, as
+ * libyaml reads it. */
 #ifndef OZ_PIPELINES_CONFIG_YAML_TREE_H
 #define OZ_PIPELINES_CONFIG_YAML_TREE_H
 #include "pipelines/config/config_text.h"
@@ -42,12 +42,14 @@ struct oz_yaml_node {
     struct oz_yaml_span *span; /* NULL: nothing was replaced */
     bool substituted;          /* done, by whichever way the node was reached first */
     bool secret;               /* `text` comes from a file or belongs to a secret: never shown */
+    bool secret_as_written;    /* nor is `written` */
 
-    struct oz_yaml_entry *entry; /* sequence, mapping */
-    uint32_t hash;               /* of a scalar's text, for the search for duplicate keys */
-    uint32_t n_expanded;         /* nodes below and with this one, aliases followed */
-    int height;                  /* 1 for a scalar */
-    bool open;                   /* its end has not been read yet */
+    struct oz_yaml_entry *entry;   /* sequence, mapping */
+    struct oz_yaml_entry *refused; /* duplicate and merge keys: kept to hide the secrets in them */
+    uint32_t hash;                 /* of a scalar's text, for the search for duplicate keys */
+    uint32_t n_expanded;           /* nodes below and with this one, aliases followed */
+    int height;                    /* 1 for a scalar */
+    bool open;                     /* its end has not been read yet */
     const char *anchor;
     struct oz_yaml_node *next_scalar, *next_anchored;
 };
@@ -55,10 +57,10 @@ struct oz_yaml_node {
 enum { OZ_ORIGIN_FILE = -1 };
 
 struct oz_config_doc;
-/* `text` is UTF-8 without NUL and stays. *ret_root is NULL when there is no document in it or when a
- * mistake ended the reading; the status is a failure only for want of memory. */
-enum oz_status oz_yaml_parse(struct oz_config_doc *doc, const struct oz_config_text *text, int origin,
-                             int first_column, struct oz_yaml_node **ret_root,
+/* `text` is UTF-8 without NUL and stays. *ret_root is NULL when there is no document in it or when
+ * a mistake ended the reading; the status is a failure only for want of memory. */
+enum oz_status oz_yaml_parse(struct oz_config_doc *doc, const struct oz_config_text *text,
+                             int origin, int first_column, struct oz_yaml_node **ret_root,
                              struct oz_error *err) OZ_MUST_USE;
 
 bool oz_yaml_is_null(const struct oz_yaml_node *node); /* nothing, `~` or `null`, unquoted */

@@ -1,0 +1,78 @@
+/* The small numbers of a stored row: LEB128 varints, zigzag where they can be negative, little-endian
+ * fixed-width words, and exact totals without their zero bytes.
+ * A reader never leaves its bytes: what is missing reads as 0 and sets `bad`; ask once at the end. */
+#ifndef OZ_FEATURES_ROW_BYTES_H
+#define OZ_FEATURES_ROW_BYTES_H
+#include "base/buf.h"
+#include "features/fixed_point.h"
+
+struct oz_row_reader {
+    const uint8_t *at, *end;
+    bool bad;
+};
+
+static inline uint64_t oz_zigzag(int64_t x) { return (uint64_t)x << 1 ^ (uint64_t)(x >> 63); }
+static inline int64_t oz_unzigzag(uint64_t x) { return (int64_t)(x >> 1 ^ -(x & 1)); }
+
+static inline uint8_t *oz_write_varint(uint8_t *to, uint64_t x)
+{
+    while (x >= 128) {
+        *to++ = (uint8_t)(x | 128);
+        x >>= 7;
+    }
+    *to++ = (uint8_t)x;
+    return to;
+}
+
+static inline void oz_buf_varint(struct oz_buf *buf, uint64_t x)
+{
+    uint8_t *to = oz_buf_room(buf, 10);
+    if (OZ_LIKELY(to)) buf->len = (size_t)(oz_write_varint(to, x) - buf->data);
+}
+
+static inline const uint8_t *oz_read_bytes(struct oz_row_reader *r, size_t n)
+{
+    static const uint8_t none[64];
+    if (OZ_UNLIKELY((size_t)(r->end - r->at) < n)) {
+        r->bad = true;
+        r->at = r->end;
+        return n <= sizeof none ? none : NULL;
+    }
+    const uint8_t *bytes = r->at;
+    r->at += n;
+    return bytes;
+}
+static inline uint8_t oz_read_u8(struct oz_row_reader *r) { return *oz_read_bytes(r, 1); }
+static inline uint64_t oz_read_u64(struct oz_row_reader *r)
+{
+    uint64_t x;
+    memcpy(&x, oz_read_bytes(r, 8), 8);
+    return x;
+}
+
+static inline uint64_t oz_read_varint(struct oz_row_reader *r)
+{
+    uint64_t x = 0;
+    for (int s = 0; s < 64; s += 7) {
+        if (OZ_UNLIKELY(r->at == r->end)) break;
+        uint8_t c = *r->at++;
+        x |= (uint64_t)(c & 127) << s;
+        if (c < 128) return x;
+    }
+    r->bad = true;
+    return 0;
+}
+
+/* A varint that must lie in [min, max]. */
+static inline uint64_t oz_read_within(struct oz_row_reader *r, uint64_t min, uint64_t max)
+{
+    uint64_t x = oz_read_varint(r);
+    if (OZ_LIKELY(x >= min && x <= max)) return x;
+    r->bad = true;
+    return min;
+}
+
+/* An exact total: u8 zero bytes at the low end | u8 bytes that follow, sign extended. */
+void oz_buf_fix(struct oz_buf *buf, const uint64_t *fix);
+void oz_read_fix(struct oz_row_reader *r, uint64_t *ret_fix);
+#endif

@@ -1,0 +1,105 @@
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/instant.h"
+#include "base/log.h"
+#include "pipelines/cli/command.h"
+#include "pipelines/run/runner.h"
+
+enum { STATUS_SECONDS = 5, BROKER_WAIT_SECONDS = 60 };
+
+struct run_options {
+    const char *pipeline;
+    int64_t wait_us;
+};
+
+static const struct oz_option option[] = {
+    {"broker-wait", true, 'w', "how long to wait for a broker at start (60s)"},
+    {NULL, false, 0, NULL},
+};
+
+static bool take(void *ctx, int key, const char *value)
+{
+    struct run_options *opt = ctx;
+    if (key == 'w') {
+        if (oz_parse_duration(value, strlen(value), &opt->wait_us)) return true;
+        fprintf(stderr, "ouzel run: --broker-wait %s is no duration, such as 60s\n", value);
+        return false;
+    }
+    if (opt->pipeline) {
+        fprintf(stderr, "ouzel run: one pipeline file, not also %s\n", value);
+        return false;
+    }
+    opt->pipeline = value;
+    return true;
+}
+
+/* The last line's counts, so that a line shows what happened since. */
+struct status_line {
+    double seconds;
+    uint64_t records;
+};
+
+static void show_status(void *ctx, const struct oz_runner_stats *stats)
+{
+    struct status_line *last = ctx;
+    double dt = stats->seconds - last->seconds;
+    uint64_t alerts = 0, held = 0;
+    for (int r = 0; r < OZ_RULES_MAX; r++) {
+        alerts += stats->outputs.alerts[r];
+        held += stats->outputs.suppressed[r];
+    }
+    oz_info("%.0f events/s, lag %lld, scored %llu, alerts %llu (%llu held back), dead letters %llu, "
+            "late %llu, duplicates %llu, commits %llu (%.1f ms), rows in memory %llu",
+            dt > 0 ? (double)(stats->engine.records - last->records) / dt : 0,
+            (long long)stats->lag, (unsigned long long)stats->engine.scored,
+            (unsigned long long)alerts, (unsigned long long)held,
+            (unsigned long long)stats->engine.dead,
+            (unsigned long long)stats->engine.late_events,
+            (unsigned long long)stats->engine.duplicates,
+            (unsigned long long)stats->emitter.commits,
+            stats->emitter.commits
+                ? (double)stats->emitter.commit_us_total / 1e3 / (double)stats->emitter.commits
+                : 0,
+            (unsigned long long)stats->engine.rows_in_memory);
+    last->seconds = stats->seconds;
+    last->records = stats->engine.records;
+}
+
+static void show_ready(void *ctx)
+{
+    (void)ctx;
+    oz_info("ready");
+}
+
+int oz_cmd_run(int argc, char **argv)
+{
+    struct oz_common_options common = {0};
+    struct run_options opt = {.wait_us = BROKER_WAIT_SECONDS * OZ_US_PER_SECOND};
+    struct oz_error err = {0};
+    struct oz_program *prg = NULL;
+    struct status_line last = {0};
+    int code = oz_parse_options(argc, argv, option, &common, take, &opt);
+    if (code || common.help) return code;
+    if (!opt.pipeline) {
+        fputs("ouzel run: which pipeline file?\n", stderr);
+        return 2;
+    }
+    oz_catch_signals();
+    if ((code = oz_load_program(opt.pipeline, &common, 0, &prg))) return code;
+    struct oz_runner_config config = {
+        .program = prg,
+        .state_dir = prg->pipeline.state_dir,
+        .delivery = prg->pipeline.delivery,
+        .broker_wait_us = opt.wait_us,
+        .stop = &oz_stop,
+        .status = show_status,
+        .status_ctx = &last,
+        .status_us = STATUS_SECONDS * OZ_US_PER_SECOND,
+        .ready = show_ready,
+    };
+    enum oz_status status = oz_runner_run(&config, &err);
+    if (status == OZ_RETRY && oz_stop) status = OZ_OK;
+    oz_program_free(prg);
+    return oz_report(status, &err);
+}

@@ -1,0 +1,193 @@
+#include "pipelines/cli/command.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/nearest.h"
+
+const struct oz_command oz_commands[] = {
+    {"run", "run [OPTIONS] PIPELINE", "runs a pipeline against Kafka", oz_cmd_run, true},
+    {"demo", "demo [OPTIONS] fraud", "shows card fraud on a broker inside the process",
+     oz_cmd_demo, true},
+    {"check", "check [OPTIONS] PIPELINE", "checks a pipeline file, its features and its models",
+     oz_cmd_check, true},
+    {"topics", "topics [OPTIONS] PIPELINE", "lists the topics of a pipeline, or makes them",
+     oz_cmd_topics, true},
+    {"backfill", "backfill [OPTIONS] PIPELINE", "writes the features of past events as a table",
+     oz_cmd_backfill, true},
+    {"schema", "schema [OPTIONS]", "prints the JSON Schema of a pipeline file", oz_cmd_schema,
+     true},
+    {"test", "", "", NULL, false},
+    {"diff", "", "", NULL, false},
+    {"replay", "", "", NULL, false},
+    {"model", "", "", NULL, false},
+    {"profile", "", "", NULL, false},
+    {"state", "", "", NULL, false},
+    {"top", "", "", NULL, false},
+    {"bench", "", "", NULL, false},
+    {NULL, NULL, NULL, NULL, false},
+};
+
+volatile bool oz_stop;
+
+static void on_signal(int signal)
+{
+    if (oz_stop) _exit(128 + signal);
+    oz_stop = true;
+}
+
+void oz_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int oz_report(enum oz_status status, const struct oz_error *err)
+{
+    if (status != OZ_OK)
+        oz_error_log("%s%s%s", err->where, err->where[0] ? ": " : "",
+                     err->message[0] ? err->message : oz_status_text(status));
+    return oz_status_exit_code(status);
+}
+
+/* ---- options */
+
+static const struct oz_option common_option[] = {
+    {"set", true, 's', "key=value instead of the file's, e.g. --set epoch.every=1s"},
+    {"log-level", true, 'l', "error, warn, info, debug or trace"},
+    {"log-format", true, 'f', "text or json"},
+    {"help", false, 'h', "this text"},
+    {NULL, false, 0, NULL},
+};
+
+struct log_options {
+    enum oz_log_level level;
+    enum oz_log_format format;
+};
+
+static int find_name(const char *const *names, const char *value)
+{
+    for (int i = 0; names[i]; i++)
+        if (!strcmp(names[i], value)) return i;
+    return -1;
+}
+
+static bool take_common(struct oz_common_options *common, struct log_options *log, int key,
+                        const char *value)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug", "trace", NULL};
+    static const char *const formats[] = {"text", "json", NULL};
+    int at = 0;
+    switch (key) {
+    case 's':
+        if (common->n_set == OZ_COUNT_OF(common->set)) {
+            fprintf(stderr, "ouzel: at most %zu times --set\n", common->n_set);
+            return false;
+        }
+        common->set[common->n_set++] = value;
+        return true;
+    case 'l':
+        if ((at = find_name(levels, value)) >= 0) log->level = (enum oz_log_level)at;
+        break;
+    case 'f':
+        if ((at = find_name(formats, value)) >= 0) log->format = (enum oz_log_format)at;
+        break;
+    default: common->help = true; return true;
+    }
+    if (at < 0)
+        fprintf(stderr, "ouzel: %s is no log %s\n", value, key == 'l' ? "level" : "format");
+    return at >= 0;
+}
+
+static void print_help(const char *verb, const struct oz_option *option)
+{
+    for (const struct oz_command *c = oz_commands; c->name; c++)
+        if (!strcmp(c->name, verb)) printf("usage: ouzel %s\n\n%s\n\n", c->synopsis, c->summary);
+    for (int k = 0; k < 2; k++)
+        for (const struct oz_option *o = k ? common_option : option; o->name; o++)
+            printf("  --%s%-*s %s\n", o->name, (int)(24 - strlen(o->name)),
+                   o->takes_value ? " VALUE" : "", o->help);
+}
+
+static const struct oz_option *find_option(const struct oz_option *option, const char *name,
+                                           size_t len)
+{
+    for (int k = 0; k < 2; k++)
+        for (const struct oz_option *o = k ? common_option : option; o->name; o++)
+            if (strlen(o->name) == len && !memcmp(o->name, name, len)) return o;
+    return NULL;
+}
+
+static bool is_common(const struct oz_option *o)
+{
+    return o >= common_option && o < common_option + OZ_COUNT_OF(common_option);
+}
+
+static int unknown_option(const char *verb, const struct oz_option *option, const char *name,
+                          size_t len)
+{
+    const char *names[64];
+    size_t n = 0;
+    for (int k = 0; k < 2; k++)
+        for (const struct oz_option *o = k ? common_option : option;
+             o->name && n < OZ_COUNT_OF(names); o++)
+            names[n++] = o->name;
+    const char *near = oz_nearest(name, len, names, n);
+    fprintf(stderr, "ouzel %s: unknown option --%.*s%s%s%s: see ouzel %s --help\n", verb, (int)len,
+            name, near ? ": did you mean --" : "", near ? near : "", near ? "?" : "", verb);
+    return 2;
+}
+
+int oz_parse_options(int argc, char **argv, const struct oz_option *option,
+                     struct oz_common_options *common,
+                     bool (*take)(void *ctx, int key, const char *value), void *ctx)
+{
+    struct log_options log = {OZ_LOG_INFO, OZ_LOG_TEXT};
+    bool only_names = false;
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i];
+        if (only_names || arg[0] != '-' || !arg[1]) {
+            if (!take(ctx, 0, arg)) return 2;
+            continue;
+        }
+        if (!strcmp(arg, "--")) {
+            only_names = true;
+            continue;
+        }
+        const char *name = arg + (arg[1] == '-' ? 2 : 1);
+        size_t len = strcspn(name, "=");
+        const struct oz_option *o = arg[1] == '-' ? find_option(option, name, len) : NULL;
+        if (!o) return unknown_option(argv[0], option, name, len);
+        const char *value = name[len] == '=' ? name + len + 1 : NULL;
+        if (o->takes_value && !value && i + 1 < argc) value = argv[++i];
+        if (o->takes_value != (value != NULL)) {
+            fprintf(stderr, "ouzel %s: --%s takes %s value\n", argv[0], o->name,
+                    o->takes_value ? "a" : "no");
+            return 2;
+        }
+        bool ok = is_common(o) ? take_common(common, &log, o->key, value) : take(ctx, o->key, value);
+        if (!ok) return 2;
+    }
+    oz_log_setup(log.level, log.format);
+    if (common->help) print_help(argv[0], option);
+    return 0;
+}
+
+/* ---- programs */
+
+int oz_load_program(const char *path, const struct oz_common_options *common, unsigned flags,
+                    struct oz_program **ret_program)
+{
+    struct oz_mistakes mistakes = {0};
+    struct oz_error err = {0};
+    enum oz_status status = oz_program_load(path, common->set, common->n_set, flags, ret_program,
+                                            &mistakes, &err);
+    if (mistakes.n) fputs(oz_buf_string(&mistakes.text), stderr);
+    oz_mistakes_clear(&mistakes);
+    return oz_report(status, &err);
+}

@@ -1,0 +1,419 @@
+#include "pipelines/run/outputs.h"
+
+#include "base/hash.h"
+#include "base/json_writer.h"
+#include "base/number.h"
+
+/* An alert that goes out, decided before anything is formatted. */
+struct alert {
+    uint32_t record, rule, held_back;
+};
+
+struct oz_outputs {
+    struct oz_outputs_config config;
+    const struct oz_program *prg;
+    const struct oz_plan *plan;
+    struct alert *alert;
+    size_t n_alerts, cap_alerts;
+    struct oz_outputs_stats stats;
+    /* texts that are the same in every record, made once */
+    char *id_head;     /* <pipeline>/<topic>/ of the scored source */
+    struct oz_buf tail; /* "models":{...},"config":"..." */
+    /* of the call under way */
+    struct oz_batch *batch;
+    struct oz_outbox *box;
+    enum oz_status *status; /* [n_workers] */
+    struct oz_error *err;
+};
+
+enum oz_status oz_outputs_new(const struct oz_outputs_config *config,
+                              struct oz_outputs **ret_outputs, struct oz_error *err)
+{
+    struct oz_outputs *o = oz_calloc(1, sizeof *o);
+    if (!o) return oz_no_memory(err);
+    const struct oz_program *prg = config->program;
+    const struct oz_pipeline *pl = &prg->pipeline;
+    uint32_t n = oz_engine_n_workers(config->engine);
+    struct oz_buf head;
+    struct oz_json json;
+    o->config = *config;
+    o->prg = prg;
+    o->plan = prg->plan;
+    oz_buf_init(&o->tail);
+    oz_json_init(&json, &o->tail);
+    oz_json_open(&json, '{');
+    o->tail.len = 0;
+    oz_json_key(&json, "models");
+    oz_json_open(&json, '{');
+    for (uint32_t m = 0; m < prg->n_models; m++) {
+        oz_json_key(&json, prg->model[m].name);
+        oz_json_cstring(&json, prg->model[m].hash);
+    }
+    oz_json_close(&json, '}');
+    oz_json_key(&json, "config");
+    oz_json_cstring(&json, prg->config_hash);
+    oz_buf_init(&head);
+    oz_buf_printf(&head, "%s/%s/", pl->name, pl->source[pl->scored_source].topic);
+    o->id_head = oz_strdup(oz_buf_string(&head));
+    oz_buf_clear(&head);
+    o->status = oz_calloc(n, sizeof *o->status);
+    o->err = oz_calloc(n, sizeof *o->err);
+    if (!o->id_head || !o->status || !o->err || oz_buf_status(&o->tail, err) != OZ_OK) {
+        oz_outputs_free(o);
+        return oz_no_memory(err);
+    }
+    *ret_outputs = o;
+    return OZ_OK;
+}
+
+void oz_outputs_free(struct oz_outputs *o)
+{
+    if (!o) return;
+    oz_free(o->alert);
+    oz_free(o->id_head);
+    oz_free(o->status);
+    oz_free(o->err);
+    oz_buf_clear(&o->tail);
+    oz_free(o);
+}
+
+const struct oz_outputs_stats *oz_outputs_stats(const struct oz_outputs *o) { return &o->stats; }
+
+/* ---- the parts that records share */
+
+static void put_id(struct oz_json *json, const struct oz_outputs *o, const struct oz_record *rec,
+                   const char *rule)
+{
+    struct oz_buf *buf = json->buf;
+    char text[2 * OZ_NUMBER_BYTES_MAX];
+    oz_json_key(json, "id");
+    oz_buf_put_u8(buf, '"');
+    oz_buf_puts(buf, o->id_head);
+    size_t n = oz_format_u64(text, rec->partition);
+    text[n++] = '/';
+    n += oz_format_i64(text + n, rec->offset);
+    oz_buf_put(buf, text, n);
+    if (rule) {
+        oz_buf_put_u8(buf, '/');
+        oz_buf_puts(buf, rule);
+    }
+    oz_buf_put_u8(buf, '"');
+    json->comma = true;
+}
+
+/* A field's value as a JSON string, numbers too: ids and keys are names, not quantities. */
+static void put_name(struct oz_json *json, const char *key, const struct oz_column *col, size_t row)
+{
+    char text[OZ_NUMBER_BYTES_MAX];
+    oz_json_key(json, key);
+    if (col->type == OZ_STRING) oz_json_string(json, col->str[row].data, col->str[row].len);
+    else if (col->i64[row] == OZ_NULL_LONG) oz_json_null(json);
+    else oz_json_string(json, text, oz_format_i64(text, col->i64[row]));
+}
+
+static void put_event(struct oz_json *json, const struct oz_outputs *o, uint32_t row)
+{
+    uint32_t s = o->plan->scored_source;
+    const struct oz_schema *schema = o->prg->schema[s];
+    const struct oz_column *col = o->batch->table[s].column;
+    if (schema->id >= 0) put_name(json, "event", &col[schema->id], row);
+    oz_json_key(json, "time");
+    oz_json_instant(json, col[schema->time].i64[row]);
+    put_name(json, "key", &col[schema->key], row);
+}
+
+static void put_scores(struct oz_json *json, const struct oz_outputs *o, uint32_t row)
+{
+    oz_json_key(json, "scores");
+    oz_json_open(json, '{');
+    for (uint32_t m = 0; m < o->prg->n_models; m++) {
+        const struct oz_bound_model *b = &o->prg->model[m];
+        for (uint32_t k = 0; k < b->info->n_outputs; k++) {
+            double v = o->batch->score[b->first_score + k][row];
+            oz_json_key(json, o->prg->score_name[b->first_score + k]);
+            if (b->info->f32_outputs) oz_json_float(json, (float)v);
+            else oz_json_double(json, v);
+        }
+    }
+    oz_json_close(json, '}');
+}
+
+static void put_features(struct oz_json *json, const struct oz_outputs *o, uint32_t row)
+{
+    oz_json_key(json, "features");
+    oz_json_open(json, '{');
+    for (uint32_t f = 0; f < o->prg->n_features; f++) {
+        oz_json_key(json, oz_feature_set_name(o->prg->set, f));
+        oz_json_double(json, o->batch->feature[f][row]);
+    }
+    oz_json_close(json, '}');
+}
+
+static void put_tail(struct oz_json *json, const struct oz_outputs *o)
+{
+    oz_buf_put_u8(json->buf, ',');
+    oz_buf_put(json->buf, o->tail.data, o->tail.len);
+}
+
+static void put_flags(struct oz_json *json, const struct oz_outputs *o, uint32_t i)
+{
+    static const struct {
+        unsigned flag;
+        const char *name;
+    } names[] = {{OZ_PUSH_WARMING, "warming"},
+                 {OZ_PUSH_SATURATED, "saturated"},
+                 {OZ_PUSH_DUPLICATE, "duplicate"}};
+    unsigned flags = 0;
+    for (uint32_t e = 0; e < o->plan->n_entities; e++) flags |= o->batch->push_flags[e][i];
+    flags &= ~(unsigned)OZ_PUSH_CHANGED;
+    if (OZ_LIKELY(!flags)) return;
+    if (flags & OZ_PUSH_LATE) {
+        oz_json_key(json, "late");
+        oz_json_open(json, '[');
+        for (uint32_t e = 0; e < o->plan->n_entities; e++)
+            if (o->batch->push_flags[e][i] & OZ_PUSH_LATE)
+                oz_json_cstring(json, o->plan->entity[e].name);
+        oz_json_close(json, ']');
+    }
+    if (!(flags & ~(unsigned)OZ_PUSH_LATE)) return;
+    oz_json_key(json, "flags");
+    oz_json_open(json, '[');
+    for (size_t k = 0; k < OZ_COUNT_OF(names); k++)
+        if (flags & names[k].flag) oz_json_cstring(json, names[k].name);
+    oz_json_close(json, ']');
+}
+
+/* ---- one message of each kind */
+
+/* Begins a message that is keyed as its source record is, where Java's producer would put it. */
+static struct oz_out *begin_message(struct oz_outbox_part *part, const struct oz_record *rec,
+                                    const struct oz_output_topic *topic, struct oz_error *err)
+{
+    struct oz_out *out = oz_outbox_add(part, err);
+    if (!out) return NULL;
+    out->topic = topic->topic;
+    out->timestamp_ms = rec->timestamp_ms;
+    out->has_key = rec->key != NULL;
+    out->key_at = part->bytes.len;
+    out->key_len = rec->key_len;
+    out->partition = (int32_t)(rec->key ? oz_murmur2_partition(rec->key, rec->key_len,
+                                                               topic->n_partitions)
+                                        : rec->partition % topic->n_partitions);
+    oz_buf_put(&part->bytes, rec->key, rec->key ? rec->key_len : 0);
+    out->has_value = true;
+    out->value_at = part->bytes.len;
+    return out;
+}
+
+static enum oz_status score_message(const struct oz_outputs *o, struct oz_outbox_part *part,
+                                    uint32_t i, struct oz_error *err)
+{
+    const struct oz_record *rec = &o->batch->record[i];
+    uint32_t row = o->batch->row[i];
+    struct oz_out *out = begin_message(part, rec, &o->config.scores, err);
+    struct oz_json json;
+    if (!out) return oz_no_memory(err);
+    oz_json_init(&json, &part->bytes);
+    oz_json_open(&json, '{');
+    oz_json_key(&json, "v");
+    oz_json_i64(&json, 1);
+    put_id(&json, o, rec, NULL);
+    put_event(&json, o, row);
+    put_scores(&json, o, row);
+    put_tail(&json, o);
+    put_flags(&json, o, i);
+    if (o->prg->pipeline.scores_features) put_features(&json, o, row);
+    oz_json_close(&json, '}');
+    out->value_len = (uint32_t)(part->bytes.len - out->value_at);
+    return OZ_OK;
+}
+
+static enum oz_status alert_message(const struct oz_outputs *o, struct oz_outbox_part *part,
+                                    const struct alert *alert, struct oz_error *err)
+{
+    const struct oz_pipeline *pl = &o->prg->pipeline;
+    const struct oz_record *rec = &o->batch->record[alert->record];
+    uint32_t row = o->batch->row[alert->record], s = o->plan->scored_source;
+    const struct oz_table *table = &o->batch->table[s];
+    struct oz_out *out = begin_message(part, rec, &o->config.alerts, err);
+    struct oz_json json;
+    if (!out) return oz_no_memory(err);
+    oz_json_init(&json, &part->bytes);
+    oz_json_open(&json, '{');
+    oz_json_key(&json, "v");
+    oz_json_i64(&json, 1);
+    put_id(&json, o, rec, pl->rule[alert->rule].name);
+    oz_json_key(&json, "rule");
+    oz_json_cstring(&json, pl->rule[alert->rule].name);
+    put_event(&json, o, row);
+    oz_json_key(&json, "entities");
+    oz_json_open(&json, '{');
+    for (uint32_t e = 0; e < o->plan->n_entities; e++)
+        put_name(&json, o->plan->entity[e].name, &table->column[o->plan->entity[e].field[s]], row);
+    oz_json_close(&json, '}');
+    put_scores(&json, o, row);
+    put_features(&json, o, row);
+    oz_json_key(&json, "fields");
+    oz_json_open(&json, '{');
+    for (size_t k = 0; k < pl->n_alert_fields; k++) {
+        int f = oz_schema_find(table->schema, pl->alert_field[k], strlen(pl->alert_field[k]));
+        oz_json_key(&json, pl->alert_field[k]);
+        oz_json_cell(&json, &table->column[f], row);
+    }
+    oz_json_close(&json, '}');
+    put_tail(&json, o);
+    put_flags(&json, o, alert->record);
+    oz_json_key(&json, "suppressed");
+    oz_json_i64(&json, alert->held_back);
+    oz_json_close(&json, '}');
+    out->value_len = (uint32_t)(part->bytes.len - out->value_at);
+    return OZ_OK;
+}
+
+static enum oz_status number_header(struct oz_outbox_part *part, struct oz_out *out,
+                                    const char *name, int64_t v, struct oz_error *err)
+{
+    char text[OZ_NUMBER_BYTES_MAX];
+    return oz_outbox_header(part, out, name, text, oz_format_i64(text, v), err);
+}
+
+static enum oz_status text_header(struct oz_outbox_part *part, struct oz_out *out, const char *name,
+                                  const char *text, struct oz_error *err)
+{
+    return oz_outbox_header(part, out, name, text, strlen(text), err);
+}
+
+static enum oz_status dead_message(const struct oz_outputs *o, struct oz_outbox_part *part,
+                                   uint32_t i, struct oz_error *err)
+{
+    static const char *const stage[] = {
+        [OZ_DECODE_OK] = "decode",
+        [OZ_DECODE_BAD] = "decode",
+        [OZ_DECODE_KEY] = "key",
+        [OZ_DECODE_TIME] = "time",
+    };
+    const struct oz_pipeline *pl = &o->prg->pipeline;
+    const struct oz_record *rec = &o->batch->record[i];
+    const char *topic = pl->source[rec->source].topic;
+    struct oz_out *out = begin_message(part, rec, &o->config.dead_letters, err);
+    if (!out) return oz_no_memory(err);
+    oz_buf_put(&part->bytes, rec->value, rec->value_len);
+    out->value_len = rec->value_len;
+    struct oz_header own[OZ_RECORD_HEADERS_MAX];
+    size_t n = o->config.source
+                   ? oz_source_headers(o->config.source, rec, own, OZ_COUNT_OF(own))
+                   : 0;
+    for (size_t k = 0; k < n; k++)
+        OZ_TRY(oz_outbox_header(part, out, own[k].name, own[k].value, own[k].len, err));
+    struct oz_buf id;
+    char text[OZ_PIPELINE_NAME_BYTES_MAX + 256 + 2 * OZ_NUMBER_BYTES_MAX];
+    id = (struct oz_buf){.data = (uint8_t *)text, .cap = sizeof text};
+    oz_buf_puts(&id, pl->name);
+    oz_buf_put_u8(&id, '/');
+    oz_buf_puts(&id, topic);
+    oz_buf_put_u8(&id, '/');
+    id.len += oz_format_u64(text + id.len, rec->partition);
+    oz_buf_put_u8(&id, '/');
+    id.len += oz_format_i64(text + id.len, rec->offset);
+    OZ_TRY(text_header(part, out, "ouzel.v", "1", err));
+    OZ_TRY(oz_outbox_header(part, out, "ouzel.id", text, id.len, err));
+    OZ_TRY(text_header(part, out, "ouzel.pipeline", pl->name, err));
+    OZ_TRY(text_header(part, out, "ouzel.stage", stage[o->batch->dead_stage[i]], err));
+    OZ_TRY(text_header(part, out, "ouzel.status", "record", err));
+    OZ_TRY(text_header(part, out, "ouzel.error", o->batch->dead_reason[i], err));
+    OZ_TRY(text_header(part, out, "ouzel.source.topic", topic, err));
+    OZ_TRY(number_header(part, out, "ouzel.source.partition", rec->partition, err));
+    OZ_TRY(number_header(part, out, "ouzel.source.offset", rec->offset, err));
+    return number_header(part, out, "ouzel.source.timestamp", rec->timestamp_ms, err);
+}
+
+/* ---- the batch */
+
+static enum oz_status decide_alerts(struct oz_outputs *o, struct oz_error *err)
+{
+    const struct oz_pipeline *pl = &o->prg->pipeline;
+    struct oz_batch *bat = o->batch;
+    uint32_t s = o->plan->scored_source;
+    const int64_t *time = bat->table[s].column[o->prg->schema[s]->time].i64;
+    o->n_alerts = 0;
+    for (uint32_t row = 0; pl->n_rules && row < bat->table[s].n_rows; row++) {
+        uint32_t i = bat->record_of[s][row];
+        for (uint32_t r = 0; r < pl->n_rules; r++) {
+            uint32_t held_back = 0;
+            if (OZ_LIKELY(!bat->rule[r][row]) || bat->fate[i] != OZ_FATE_ROW) continue;
+            if (!oz_engine_alert(o->config.engine, bat, i, r, time[row], &held_back)) {
+                o->stats.suppressed[r]++;
+                continue;
+            }
+            OZ_TRY(oz_grow((void **)&o->alert, &o->cap_alerts, o->n_alerts + 1, sizeof *o->alert,
+                           err));
+            o->alert[o->n_alerts++] = (struct alert){i, r, held_back};
+            o->stats.alerts[r]++;
+        }
+    }
+    return OZ_OK;
+}
+
+static size_t first_alert_at(const struct oz_outputs *o, size_t record)
+{
+    size_t lo = 0, hi = o->n_alerts;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (o->alert[mid].record < record) lo = mid + 1;
+        else hi = mid;
+    }
+    return lo;
+}
+
+static enum oz_status format_range(const struct oz_outputs *o, struct oz_outbox_part *part,
+                                   size_t first, size_t end, struct oz_error *err)
+{
+    const struct oz_batch *bat = o->batch;
+    size_t a = first_alert_at(o, first);
+    for (size_t i = first; i < end; i++) {
+        uint32_t rec = (uint32_t)i;
+        if (bat->fate[i] == OZ_FATE_DEAD) {
+            if (o->config.dead_letters.n_partitions) OZ_TRY(dead_message(o, part, rec, err));
+            continue;
+        }
+        if (bat->fate[i] != OZ_FATE_ROW || bat->record[i].source != o->plan->scored_source)
+            continue;
+        if (o->config.scores.n_partitions) OZ_TRY(score_message(o, part, rec, err));
+        for (; a < o->n_alerts && o->alert[a].record == rec; a++)
+            if (o->config.alerts.n_partitions)
+                OZ_TRY(alert_message(o, part, &o->alert[a], err));
+    }
+    return oz_buf_status(&part->bytes, err);
+}
+
+static void format_phase(void *ctx, unsigned w)
+{
+    struct oz_outputs *o = ctx;
+    size_t n = o->batch->n_records, workers = o->box->n_parts;
+    o->status[w] = format_range(o, &o->box->part[w], n * w / workers, n * (w + 1) / workers,
+                                &o->err[w]);
+}
+
+enum oz_status oz_outputs_make(struct oz_outputs *o, struct oz_batch *batch, struct oz_outbox *box,
+                               struct oz_error *err)
+{
+    oz_outbox_reset(box);
+    o->batch = batch;
+    o->box = box;
+    OZ_TRY(decide_alerts(o, err));
+    oz_engine_parallel(o->config.engine, format_phase, o);
+    for (uint32_t w = 0; w < box->n_parts; w++)
+        if (o->status[w] != OZ_OK) {
+            if (err) *err = o->err[w];
+            return o->status[w];
+        }
+    for (size_t i = 0; i < batch->n_records; i++) {
+        box->n_dead += batch->fate[i] == OZ_FATE_DEAD;
+        box->n_scores += batch->fate[i] == OZ_FATE_ROW &&
+                         batch->record[i].source == o->plan->scored_source;
+    }
+    box->n_alerts = o->n_alerts;
+    o->stats.scores += box->n_scores;
+    o->stats.dead_letters += box->n_dead;
+    return OZ_OK;
+}

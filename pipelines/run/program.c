@@ -1,0 +1,264 @@
+#include "pipelines/run/program.h"
+
+#include <stdio.h>
+
+#include "base/json_writer.h"
+
+/* The compiler speaks of texts by number; the file's mistakes are known by place. */
+struct mistake_ctx {
+    const struct oz_pipeline *pipeline;
+    struct oz_mistakes *mistakes;
+};
+
+static void text_mistake(void *ctx, enum oz_text_kind kind, uint32_t number, size_t offset,
+                         const char *message)
+{
+    struct mistake_ctx *m = ctx;
+    struct oz_place place = kind == OZ_TEXT_FEATURE ? m->pipeline->feature[number].place
+                                                    : m->pipeline->rule[number].when_place;
+    oz_pipeline_mistake(m->pipeline, m->mistakes, place, offset, "%s", message);
+}
+
+static int entity_number(const struct oz_pipeline *pl, const char *name)
+{
+    for (size_t e = 0; e < pl->n_entities; e++)
+        if (!strcmp(pl->entity[e].name, name)) return (int)e;
+    return -1;
+}
+
+static enum oz_status load_models(struct oz_program *prg, struct oz_error *err)
+{
+    const struct oz_pipeline *pl = &prg->pipeline;
+    if (pl->n_models > OZ_MODELS_MAX)
+        OZ_FAIL(err, OZ_CONFIG, "%s: %zu models, at most %d are served", pl->file, pl->n_models,
+                OZ_MODELS_MAX);
+    for (size_t i = 0; i < pl->n_models; i++) {
+        struct oz_bound_model *b = &prg->model[i];
+        b->name = pl->model[i].name;
+        OZ_TRY(oz_model_load(pl->model[i].file, &b->model, err));
+        prg->n_models = (uint32_t)i + 1;
+        b->info = oz_model_info(b->model);
+        memcpy(b->hash, b->info->sha256, 16);
+        b->hash[16] = 0;
+        const char *dot = strrchr(pl->model[i].file, '.'), *slash = strrchr(pl->model[i].file, '/');
+        size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - pl->model[i].file)
+                                                     : strlen(pl->model[i].file);
+        const char *golden = oz_arena_printf(&prg->arena, "%.*s.golden.csv", (int)stem,
+                                             pl->model[i].file);
+        if (!golden) return oz_no_memory(err);
+        OZ_TRY(oz_model_check_golden(b->model, golden, &b->n_golden_rows, err));
+        b->first_score = prg->n_scores;
+        prg->n_scores += b->info->n_outputs;
+    }
+    prg->score_name = oz_arena_zeroed(&prg->arena, prg->n_scores + 1, sizeof *prg->score_name);
+    if (!prg->score_name) return oz_no_memory(err);
+    for (uint32_t i = 0; i < prg->n_models; i++) {
+        struct oz_bound_model *b = &prg->model[i];
+        for (uint32_t k = 0; k < b->info->n_outputs; k++) {
+            const char *name = b->info->n_outputs == 1
+                                   ? b->name
+                                   : oz_arena_printf(&prg->arena, "%s_%u", b->name, k);
+            if (!name) return oz_no_memory(err);
+            prg->score_name[b->first_score + k] = name;
+        }
+    }
+    return OZ_OK;
+}
+
+static enum oz_status bind_models(struct oz_program *prg, struct oz_mistakes *mistakes,
+                                  struct oz_error *err)
+{
+    for (uint32_t i = 0; i < prg->n_models; i++) {
+        struct oz_bound_model *b = &prg->model[i];
+        struct oz_place place = prg->pipeline.model[i].place;
+        if (!b->info->feature) {
+            oz_pipeline_mistake(&prg->pipeline, mistakes, place, 0,
+                                "the model `%s` names no features, and `inputs` is not served yet: "
+                                "train it with named columns",
+                                b->name);
+            continue;
+        }
+        uint32_t *input = oz_arena_zeroed(&prg->arena, b->info->n_features, sizeof *input);
+        if (!input) return oz_no_memory(err);
+        for (uint32_t f = 0; f < b->info->n_features; f++) {
+            uint32_t k = 0;
+            while (k < prg->n_features &&
+                   strcmp(oz_feature_set_name(prg->set, k), b->info->feature[f]))
+                k++;
+            if (k == prg->n_features)
+                oz_pipeline_mistake(&prg->pipeline, mistakes, place, 0,
+                                    "the model `%s` wants a feature `%s` that is not defined",
+                                    b->name, b->info->feature[f]);
+            else input[f] = k;
+        }
+        b->input = input;
+    }
+    return OZ_OK;
+}
+
+static enum oz_status compile(struct oz_program *prg, struct oz_mistakes *mistakes,
+                              struct oz_error *err)
+{
+    const struct oz_pipeline *pl = &prg->pipeline;
+    struct oz_arena *arena = &prg->arena;
+    struct mistake_ctx ctx = {pl, mistakes};
+    const char **name = oz_arena_zeroed(arena, pl->n_entities + 1, sizeof *name);
+    const char **field = oz_arena_zeroed(arena, pl->n_entities + 1, sizeof *field);
+    struct oz_named_text *feature = oz_arena_zeroed(arena, pl->n_features + 1, sizeof *feature);
+    struct oz_named_text *rule = oz_arena_zeroed(arena, pl->n_rules + 1, sizeof *rule);
+    prg->suppress_entity = oz_arena_zeroed(arena, pl->n_rules + 1, sizeof *prg->suppress_entity);
+    prg->suppress_slot = oz_arena_zeroed(arena, pl->n_rules + 1, sizeof *prg->suppress_slot);
+    if (!name || !field || !feature || !rule || !prg->suppress_entity || !prg->suppress_slot)
+        return oz_no_memory(err);
+    for (size_t e = 0; e < pl->n_entities; e++) {
+        name[e] = pl->entity[e].name;
+        field[e] = pl->entity[e].field;
+    }
+    for (size_t f = 0; f < pl->n_features; f++)
+        feature[f] = (struct oz_named_text){pl->feature[f].name, pl->feature[f].text};
+    int slots[OZ_ENTITIES_MAX] = {0};
+    for (size_t r = 0; r < pl->n_rules; r++) {
+        rule[r] = (struct oz_named_text){pl->rule[r].name, pl->rule[r].when};
+        int e = pl->rule[r].suppress_by ? entity_number(pl, pl->rule[r].suppress_by) : -1;
+        prg->suppress_entity[r] = e;
+        prg->suppress_slot[r] = e < 0 ? -1 : slots[e]++;
+    }
+    struct oz_feature_set_spec spec = {
+        .schema = prg->schema,
+        .n_sources = (uint32_t)pl->n_sources,
+        .entity_name = name,
+        .entity_field = field,
+        .n_entities = (uint32_t)pl->n_entities,
+        .feature = feature,
+        .n_features = (uint32_t)pl->n_features,
+        .score_name = prg->score_name,
+        .n_scores = prg->n_scores,
+        .rule = rule,
+        .n_rules = (uint32_t)pl->n_rules,
+        .rule_suppress_entity = prg->suppress_entity,
+        .max_row_events = pl->max_row_events,
+        .mistake = text_mistake,
+        .mistake_ctx = &ctx,
+    };
+    OZ_TRY(oz_feature_set_compile(&spec, arena, &prg->set, err));
+    prg->plan = oz_feature_set_plan(prg->set);
+    prg->n_features = oz_feature_set_n_features(prg->set);
+    return OZ_OK;
+}
+
+/* Rows of the entity that the topic is keyed by live in the partition of their record; so every source
+ * that feeds them must be keyed by it too. */
+static void place_entities(struct oz_program *prg, struct oz_mistakes *mistakes)
+{
+    const struct oz_pipeline *pl = &prg->pipeline;
+    const struct oz_plan *plan = prg->plan;
+    for (uint32_t e = 0; e < plan->n_entities; e++) {
+        const struct oz_entity_plan *ent = &plan->entity[e];
+        prg->keyed_by_source[e] =
+            ent->field[plan->scored_source] == prg->schema[plan->scored_source]->key;
+        for (uint32_t r = 0; prg->keyed_by_source[e] && r < ent->n_rings; r++) {
+            uint32_t s = ent->ring[r].source;
+            if (ent->field[s] != prg->schema[s]->key)
+                oz_pipeline_mistake(pl, mistakes, pl->source[s].place, 0,
+                                    "source `%s` feeds the entity `%s`, which is the key of `%s`, "
+                                    "and must have it as its own key",
+                                    prg->schema[s]->name, ent->name,
+                                    prg->schema[plan->scored_source]->name);
+        }
+    }
+}
+
+static enum oz_status make_meta(struct oz_program *prg, struct oz_error *err)
+{
+    struct oz_buf buf;
+    struct oz_json json;
+    oz_buf_init(&buf);
+    oz_json_init(&json, &buf);
+    oz_json_open(&json, '{');
+    oz_json_key(&json, "v");
+    oz_json_i64(&json, 1);
+    oz_json_key(&json, "pipeline");
+    oz_json_cstring(&json, prg->pipeline.name);
+    oz_json_key(&json, "entities");
+    oz_json_open(&json, '[');
+    for (uint32_t e = 0; e < prg->plan->n_entities; e++) {
+        oz_json_open(&json, '{');
+        oz_json_key(&json, "name");
+        oz_json_cstring(&json, prg->plan->entity[e].name);
+        oz_json_key(&json, "layout");
+        oz_json_i64(&json, prg->kind[e].layout);
+        oz_json_key(&json, "text");
+        oz_json_cstring(&json, oz_feature_set_layout(prg->set, e));
+        oz_json_close(&json, '}');
+    }
+    oz_json_close(&json, ']');
+    oz_json_close(&json, '}');
+    enum oz_status status = oz_buf_status(&buf, err);
+    if (status == OZ_OK && !(prg->meta = oz_arena_strndup(&prg->arena, (char *)buf.data, buf.len)))
+        status = oz_no_memory(err);
+    oz_buf_clear(&buf);
+    return status;
+}
+
+static enum oz_status load(struct oz_program *prg, const char *path, const char *const *overrides,
+                           size_t n_overrides, unsigned flags, struct oz_mistakes *mistakes,
+                           struct oz_error *err)
+{
+    struct oz_pipeline *pl = &prg->pipeline;
+    OZ_TRY(oz_pipeline_load(path, overrides, n_overrides, &prg->arena, pl, mistakes, err));
+    memcpy(prg->config_hash, pl->config_sha256, 16);
+    for (size_t s = 0; s < pl->n_sources; s++) prg->schema[s] = &pl->source[s].schema;
+    if (flags & OZ_PROGRAM_WITHOUT_MODELS) pl->n_models = pl->n_rules = 0;
+    OZ_TRY(load_models(prg, err));
+    OZ_TRY(compile(prg, mistakes, err));
+    OZ_TRY(bind_models(prg, mistakes, err));
+    place_entities(prg, mistakes);
+    if (mistakes->n)
+        OZ_FAIL(err, OZ_CONFIG, "%zu mistake%s in %s", mistakes->n, mistakes->n == 1 ? "" : "s",
+                path);
+    for (uint32_t e = 0; e < prg->plan->n_entities; e++)
+        OZ_TRY(oz_row_layout_new(&prg->plan->entity[e], &prg->arena, &prg->layout[e],
+                                 &prg->kind[e], err));
+    return make_meta(prg, err);
+}
+
+enum oz_status oz_program_load(const char *path, const char *const *overrides, size_t n_overrides,
+                               unsigned flags, struct oz_program **ret_program,
+                               struct oz_mistakes *mistakes, struct oz_error *err)
+{
+    struct oz_program *prg = oz_calloc(1, sizeof *prg);
+    if (!prg) return oz_no_memory(err);
+    oz_arena_init(&prg->arena, 1 << 16);
+    enum oz_status status = load(prg, path, overrides, n_overrides, flags, mistakes, err);
+    if (status != OZ_OK) {
+        oz_program_free(prg);
+        return status;
+    }
+    *ret_program = prg;
+    return OZ_OK;
+}
+
+void oz_program_free(struct oz_program *prg)
+{
+    if (!prg) return;
+    for (uint32_t i = 0; i < OZ_MODELS_MAX; i++) oz_model_free(prg->model[i].model);
+    oz_arena_clear(&prg->arena);
+    oz_free(prg);
+}
+
+const char *oz_program_group(struct oz_program *prg)
+{
+    return oz_arena_printf(&prg->arena, "ouzel.%s", prg->pipeline.name);
+}
+
+const char *oz_program_changelog(struct oz_program *prg, uint32_t entity)
+{
+    return oz_arena_printf(&prg->arena, "ouzel.%s.changelog.%s", prg->pipeline.name,
+                           prg->plan->entity[entity].name);
+}
+
+const char *oz_program_transactional_id(struct oz_program *prg)
+{
+    return oz_arena_printf(&prg->arena, "ouzel.%s.%s", prg->pipeline.name,
+                           prg->pipeline.instance);
+}

@@ -1,0 +1,56 @@
+/* A pipeline made ready to run: the file's values, the features compiled, the models loaded, proved on
+ * their golden rows and bound to the features by name, the rows laid out. Nothing outside is opened:
+ * it is what `ouzel check` does, and the first thing that `run`, `backfill` and `demo` do.
+ *
+ * Ownership: all of it lives in the program's own arena, models apart; oz_program_free() ends it.
+ * Threads: immutable after it is loaded.
+ * Errors: mistakes of the file, its expressions and its bindings are collected (OZ_CONFIG, exit 3); a
+ * model that is refused is OZ_MODEL (exit 6), a file that is not there OZ_ENVIRONMENT (exit 4). */
+#ifndef OZ_PIPELINES_RUN_PROGRAM_H
+#define OZ_PIPELINES_RUN_PROGRAM_H
+#include "features/feature_set.h"
+#include "features/row.h"
+#include "models/model.h"
+#include "pipelines/config/pipeline.h"
+
+enum { OZ_MODELS_MAX = 16 };
+
+struct oz_bound_model {
+    const char *name;
+    struct oz_model *model;
+    const struct oz_model_info *info;
+    const uint32_t *input; /* [info->n_features]: feature numbers, in the model's order */
+    uint32_t first_score;  /* its outputs are scores first_score, ... */
+    char hash[17];         /* first 16 digits of the file's SHA-256 */
+    size_t n_golden_rows;  /* that agreed */
+};
+
+struct oz_program {
+    struct oz_arena arena;
+    struct oz_pipeline pipeline;
+    struct oz_feature_set *set;
+    const struct oz_plan *plan;
+    const struct oz_schema *schema[OZ_SOURCES_MAX];
+    struct oz_row_layout *layout[OZ_ENTITIES_MAX];
+    struct oz_row_kind kind[OZ_ENTITIES_MAX];
+    struct oz_bound_model model[OZ_MODELS_MAX];
+    uint32_t n_models, n_scores, n_features;
+    const char **score_name; /* [n_scores]: the model's name, or name_0, name_1, ... */
+    int *suppress_slot;      /* [n_rules]: in the header of the entity's row, or -1 */
+    int *suppress_entity;    /* [n_rules]: entity number, or -1 */
+    bool keyed_by_source[OZ_ENTITIES_MAX]; /* rows live with their source partition */
+    char config_hash[17];
+    const char *meta; /* JSON: what the state's rows were made by; partition count left out */
+};
+
+enum { OZ_PROGRAM_WITHOUT_MODELS = 1 }; /* a backfill for training has none yet */
+
+enum oz_status oz_program_load(const char *path, const char *const *overrides, size_t n_overrides,
+                               unsigned flags, struct oz_program **ret_program,
+                               struct oz_mistakes *mistakes, struct oz_error *err) OZ_MUST_USE;
+void oz_program_free(struct oz_program *program);
+/* Names of our own topics and group, in the program's arena. */
+const char *oz_program_group(struct oz_program *program);
+const char *oz_program_changelog(struct oz_program *program, uint32_t entity);
+const char *oz_program_transactional_id(struct oz_program *program);
+#endif

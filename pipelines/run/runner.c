@@ -1,0 +1,408 @@
+#include "pipelines/run/runner.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/instant.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "state/replay.h"
+#include "stream/kafka_source.h"
+
+enum { STORE_SHARE = 4, STORE_MEMORY_MIN = 16 << 20 }; /* a fourth of state.memory is RocksDB's */
+#define TOPIC_WAIT_US (60 * OZ_US_PER_SECOND)
+#define JOIN_WAIT_US  (120 * OZ_US_PER_SECOND)
+#define REPLAY_WAIT_US (90 * OZ_US_PER_SECOND)
+#define DELETE_RETENTION_US (23 * OZ_US_PER_HOUR)
+
+struct runner {
+    const struct oz_runner_config *config;
+    struct oz_program *prg;
+    const struct oz_pipeline *pl;
+    const char *group, *meta;
+    uint32_t n_partitions, n_sources, n_entities;
+    bool exactly_once;
+    struct oz_kafka_config client;
+    struct oz_kafka_setting *setting;
+    const char *source_topic[OZ_SOURCES_MAX];
+    bool scored[OZ_SOURCES_MAX];
+    const char *changelog_topic[OZ_ENTITIES_MAX];
+    struct oz_store *store;
+    struct oz_engine *engine;
+    struct oz_sink *sink;
+    struct oz_changelog *changelog;
+    struct oz_source *source;
+    struct oz_outputs *outputs;
+    struct oz_emitter *emitter;
+    struct oz_record *record;
+    struct oz_positions next; /* our own count: what the next epoch will commit */
+    bool fresh;
+    /* of the epoch that is open */
+    bool dirty; /* something was read since the last seal */
+    uint64_t rows_since_seal;
+    int64_t sealed_at_us, started_us, status_at_us;
+    struct oz_progress progress;
+    bool progress_on;
+};
+
+static bool stopping(const struct runner *run)
+{
+    return run->config->stop && *run->config->stop;
+}
+
+/* ---- start: what must be there */
+
+static enum oz_status check_topics(struct runner *run, struct oz_error *err)
+{
+    struct oz_topic_info topic[OZ_SOURCES_MAX + OZ_ENTITIES_MAX + 3];
+    size_t n = 0;
+    for (uint32_t s = 0; s < run->n_sources; s++) topic[n++].name = run->source_topic[s];
+    size_t first_changelog = n;
+    for (uint32_t e = 0; e < run->n_entities; e++) topic[n++].name = run->changelog_topic[e];
+    if (run->pl->scores_topic) topic[n++].name = run->pl->scores_topic;
+    if (run->pl->alerts_topic) topic[n++].name = run->pl->alerts_topic;
+    if (run->pl->dead_letters_topic) topic[n++].name = run->pl->dead_letters_topic;
+    OZ_TRY(oz_kafka_topics(&run->client, topic, n, run->config->broker_wait_us, run->config->stop,
+                           err));
+    for (size_t i = 0; i < n; i++)
+        if (!topic[i].n_partitions)
+            OZ_FAIL(err, OZ_ENVIRONMENT,
+                    "the topic `%s` does not exist: make it, or all that are missing with\n"
+                    "    ouzel topics --create %s",
+                    topic[i].name, run->pl->file);
+    run->n_partitions = topic[run->pl->scored_source].n_partitions;
+    if (run->n_partitions > OZ_PARTITIONS_MAX)
+        OZ_FAIL(err, OZ_ENVIRONMENT, "the topic `%s` has %u partitions, at most %d are served",
+                topic[run->pl->scored_source].name, run->n_partitions, OZ_PARTITIONS_MAX);
+    for (size_t i = 0; i < first_changelog + run->n_entities; i++)
+        if (topic[i].n_partitions != run->n_partitions)
+            OZ_FAIL(err, OZ_ENVIRONMENT,
+                    "the topic `%s` has %u partitions and `%s` has %u: they must have as many",
+                    topic[i].name, topic[i].n_partitions,
+                    topic[run->pl->scored_source].name, run->n_partitions);
+    return OZ_OK;
+}
+
+static enum oz_status take_config(struct runner *run, struct oz_error *err)
+{
+    const struct oz_pipeline *pl = run->pl;
+    run->n_sources = (uint32_t)pl->n_sources;
+    run->n_entities = run->prg->plan->n_entities;
+    run->exactly_once = run->config->delivery == OZ_EXACTLY_ONCE;
+    run->setting = oz_calloc(pl->n_kafka + 1, sizeof *run->setting);
+    run->record = oz_calloc(pl->batch_rows, sizeof *run->record);
+    run->group = oz_program_group(run->prg);
+    if (!run->setting || !run->record || !run->group) return oz_no_memory(err);
+    for (size_t i = 0; i < pl->n_kafka; i++)
+        run->setting[i] = (struct oz_kafka_setting){pl->kafka[i].key, pl->kafka[i].value};
+    run->client = (struct oz_kafka_config){run->setting, pl->n_kafka, run->group};
+    for (uint32_t s = 0; s < run->n_sources; s++) {
+        run->source_topic[s] = pl->source[s].topic;
+        run->scored[s] = pl->source[s].schema.scored;
+    }
+    for (uint32_t e = 0; e < run->n_entities; e++)
+        if (!(run->changelog_topic[e] = oz_program_changelog(run->prg, e)))
+            return oz_no_memory(err);
+    return OZ_OK;
+}
+
+static uint32_t n_workers(const struct oz_pipeline *pl)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t n = pl->workers ? pl->workers : (uint32_t)OZ_MAX(cores, 1);
+    return OZ_MIN(n, OZ_WORKERS_MAX);
+}
+
+static enum oz_status open_state(struct runner *run, struct oz_error *err)
+{
+    uint64_t memory = run->pl->state_memory_bytes;
+    size_t store = OZ_MAX((size_t)(memory / STORE_SHARE), (size_t)STORE_MEMORY_MIN);
+    OZ_TRY(oz_store_open(run->config->state_dir, store, &run->store, err));
+    struct oz_engine_config config = {
+        .program = run->prg,
+        .store = run->store,
+        .n_workers = n_workers(run->pl),
+        .n_partitions = run->n_partitions,
+        .rows_memory_bytes = (size_t)memory - store,
+    };
+    return oz_engine_new(&config, &run->engine, err);
+}
+
+static bool replay_progress(void *ctx, uint64_t n_done, uint64_t n_left)
+{
+    struct runner *run = ctx;
+    if (!run->progress_on) {
+        oz_progress_init(&run->progress, "replaying the changelog", n_done + n_left, "records");
+        run->progress_on = true;
+    }
+    oz_progress_set(&run->progress, n_done);
+    return !stopping(run);
+}
+
+static enum oz_status recover(struct runner *run, struct oz_error *err)
+{
+    struct oz_positions committed;
+    struct oz_replay_result result;
+    run->meta = oz_arena_printf(&run->prg->arena, "%.*s,\"partitions\":%u}",
+                                (int)strlen(run->prg->meta) - 1, run->prg->meta,
+                                run->n_partitions);
+    if (!run->meta) return oz_no_memory(err);
+    OZ_TRY(oz_positions_init(&committed, run->n_partitions, run->n_sources, run->n_entities, err));
+    enum oz_status status =
+        oz_kafka_committed(&run->client, run->group, run->source_topic, &committed, err);
+    const char *entity_name[OZ_ENTITIES_MAX], *source_name[OZ_SOURCES_MAX];
+    for (uint32_t e = 0; e < run->n_entities; e++) entity_name[e] = run->prg->plan->entity[e].name;
+    for (uint32_t s = 0; s < run->n_sources; s++) source_name[s] = run->prg->schema[s]->name;
+    struct oz_replay_options options = {
+        .meta = run->meta,
+        .meta_len = strlen(run->meta),
+        .exactly_once = run->exactly_once,
+        .source_name = source_name,
+        .entity_name = entity_name,
+        .wait_us = REPLAY_WAIT_US,
+        .delete_retention_us = DELETE_RETENTION_US,
+        .progress = replay_progress,
+        .progress_ctx = run,
+    };
+    if (status == OZ_OK)
+        status = oz_replay(run->store, run->changelog, &committed, &options, &run->next, &result,
+                           err);
+    if (run->progress_on) oz_progress_done(&run->progress);
+    oz_positions_clear(&committed);
+    OZ_TRY(status);
+    run->fresh = result.fresh;
+    if (result.n_records)
+        oz_info("state: %llu records of the changelog's tail replayed",
+                (unsigned long long)result.n_records);
+    return OZ_OK;
+}
+
+/* A new group's first offsets are explicit, and committed with the first epoch: a crash before it
+ * begins at the same place. */
+static enum oz_status first_offsets(struct runner *run, struct oz_error *err)
+{
+    const struct oz_pipeline *pl = run->pl;
+    bool missing = false;
+    size_t n = (size_t)run->n_partitions * run->n_sources;
+    for (size_t i = 0; i < n; i++) missing |= run->next.source[i] == OZ_NO_OFFSET;
+    if (!missing) return OZ_OK;
+    struct oz_positions at;
+    OZ_TRY(oz_positions_init(&at, run->n_partitions, run->n_sources, run->n_entities, err));
+    int64_t when = pl->start == OZ_START_EARLIEST ? OZ_KAFKA_EARLIEST
+                   : pl->start == OZ_START_LATEST ? OZ_KAFKA_LATEST
+                                                  : pl->start_at_us / OZ_US_PER_MS;
+    enum oz_status status =
+        oz_kafka_start_offsets(&run->client, run->source_topic, when, &at, err);
+    for (size_t i = 0; status == OZ_OK && i < n; i++)
+        if (run->next.source[i] == OZ_NO_OFFSET) run->next.source[i] = at.source[i];
+    oz_positions_clear(&at);
+    run->dirty = true;
+    return status;
+}
+
+static enum oz_status output_topic(struct runner *run, const char *name,
+                                   struct oz_output_topic *ret_topic, struct oz_error *err)
+{
+    if (!name) return OZ_OK;
+    return oz_sink_topic(run->sink, name, true, &ret_topic->topic, &ret_topic->n_partitions, err);
+}
+
+static enum oz_status open_outputs(struct runner *run, struct oz_error *err)
+{
+    struct oz_outputs_config outputs = {
+        .program = run->prg, .engine = run->engine, .source = run->source};
+    OZ_TRY(output_topic(run, run->pl->scores_topic, &outputs.scores, err));
+    OZ_TRY(output_topic(run, run->pl->alerts_topic, &outputs.alerts, err));
+    OZ_TRY(output_topic(run, run->pl->dead_letters_topic, &outputs.dead_letters, err));
+    OZ_TRY(oz_outputs_new(&outputs, &run->outputs, err));
+    oz_engine_set_epoch(run->engine, run->next.epoch + 1);
+    struct oz_emitter_config emitter = {
+        .program = run->prg,
+        .engine = run->engine,
+        .store = run->store,
+        .sink = run->sink,
+        .source = run->source,
+        .changelog = run->changelog,
+        .n_partitions = run->n_partitions,
+        .exactly_once = run->exactly_once,
+        .flush_us = run->pl->state_flush_us,
+        .committed = &run->next,
+        .meta = run->meta,
+    };
+    return oz_emitter_new(&emitter, &run->emitter, err);
+}
+
+static enum oz_status start(struct runner *run, struct oz_error *err)
+{
+    const struct oz_runner_config *config = run->config;
+    OZ_TRY(take_config(run, err));
+    OZ_TRY(check_topics(run, err));
+    if (!config->embedded)
+        OZ_TRY(oz_kafka_group_is_free(&run->client, run->group, run->pl->instance, err));
+    OZ_TRY(open_state(run, err));
+    OZ_TRY(oz_sink_open(&run->client,
+                        run->exactly_once ? oz_program_transactional_id(run->prg) : NULL,
+                        TOPIC_WAIT_US, &run->sink, err));
+    OZ_TRY(oz_kafka_changelog_new(run->sink, &run->client, run->changelog_topic, run->n_entities,
+                                  run->n_partitions, &run->changelog, err));
+    OZ_TRY(oz_positions_init(&run->next, run->n_partitions, run->n_sources, run->n_entities, err));
+    OZ_TRY(recover(run, err));
+    OZ_TRY(first_offsets(run, err));
+    struct oz_kafka_source_config source = {
+        .client = run->client,
+        .group = run->group,
+        .instance = run->pl->instance,
+        .topic = run->source_topic,
+        .scored = run->scored,
+        .n_sources = run->n_sources,
+        .n_partitions = run->n_partitions,
+        .max_idle_us = run->pl->max_idle_us,
+        .exactly_once = run->exactly_once,
+        .queue_bytes = (size_t)256 << 20,
+    };
+    OZ_TRY(oz_kafka_source_open(&source, &run->next, JOIN_WAIT_US, config->stop, &run->source,
+                                err));
+    return open_outputs(run, err);
+}
+
+/* ---- the loop */
+
+static void status_now(struct runner *run)
+{
+    struct oz_runner_stats stats = {0};
+    if (!run->config->status) return;
+    stats.seconds = (double)(oz_monotonic_us() - run->started_us) / 1e6;
+    stats.lag = oz_kafka_source_lag(run->source);
+    oz_engine_get_stats(run->engine, &stats.engine);
+    stats.outputs = *oz_outputs_stats(run->outputs);
+    oz_emitter_get_stats(run->emitter, &stats.emitter);
+    stats.store_gets = oz_store_gets(run->store);
+    run->config->status(run->config->status_ctx, &stats);
+}
+
+static enum oz_status do_batch(struct runner *run, size_t n, struct oz_error *err)
+{
+    struct oz_batch *bat;
+    int64_t now = oz_wall_us();
+    (void)oz_fault(OZ_FAULT_BATCH_START);
+    OZ_TRY(oz_engine_batch(run->engine, run->record, n, &now, &bat, err));
+    (void)oz_fault(OZ_FAULT_BATCH_ROWS);
+    struct oz_outbox *box = oz_emitter_outbox(run->emitter);
+    enum oz_status status = oz_outputs_make(run->outputs, bat, box, err);
+    for (size_t i = 0; i < n; i++) {
+        const struct oz_record *rec = &run->record[i];
+        run->next.source[(size_t)rec->partition * run->n_sources + rec->source] = rec->offset + 1;
+    }
+    oz_emitter_send(run->emitter, box);
+    run->rows_since_seal += n;
+    run->dirty = true;
+    return status;
+}
+
+static enum oz_status seal(struct runner *run, bool flush, struct oz_error *err)
+{
+    size_t parts;
+    struct oz_epoch *ep = oz_emitter_epoch(run->emitter);
+    ep->number = oz_engine_epoch(run->engine);
+    (void)oz_fault(OZ_FAULT_SEAL_START);
+    OZ_TRY(oz_engine_seal(run->engine, ep->sealed, &parts, err));
+    oz_positions_copy(&ep->pos, &run->next);
+    ep->with_meta = run->fresh;
+    ep->flush = flush;
+    run->fresh = run->dirty = false;
+    run->rows_since_seal = 0;
+    run->sealed_at_us = oz_monotonic_us();
+    oz_emitter_seal(run->emitter, ep);
+    return OZ_OK;
+}
+
+/* Seals when the epoch is due and the one before is committed; when the rows' memory is short, waits
+ * until the store has them. */
+static enum oz_status seal_if_due(struct runner *run, struct oz_error *err)
+{
+    if (!run->dirty) return OZ_OK;
+    if (oz_engine_wants_seal(run->engine)) {
+        OZ_TRY(oz_emitter_wait_committed(run->emitter, err));
+        OZ_TRY(seal(run, true, err));
+        return oz_emitter_wait_stored(run->emitter, err);
+    }
+    bool due = run->rows_since_seal >= run->pl->epoch_rows ||
+               oz_monotonic_us() - run->sealed_at_us >= run->pl->epoch_every_us;
+    if (!due || oz_emitter_committing(run->emitter)) return OZ_OK;
+    return seal(run, false, err);
+}
+
+static enum oz_status read_again(struct runner *run, struct oz_error *err)
+{
+    oz_warn("the epoch is aborted and read again: %s", err->message);
+    OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
+    oz_engine_drop(run->engine);
+    run->rows_since_seal = 0;
+    run->dirty = true;
+    return oz_kafka_source_seek(run->source, &run->next, err);
+}
+
+static enum oz_status step(struct runner *run, struct oz_error *err)
+{
+    size_t n = 0;
+    OZ_TRY(oz_emitter_status(run->emitter, err));
+    OZ_TRY(oz_source_next(run->source, run->pl->batch_rows, run->pl->batch_max_wait_us,
+                          run->record, &n, err));
+    enum oz_status status = n ? do_batch(run, n, err) : OZ_OK;
+    oz_source_release(run->source, run->record, n);
+    OZ_TRY(status);
+    return seal_if_due(run, err);
+}
+
+static enum oz_status drain(struct runner *run, struct oz_error *err)
+{
+    OZ_TRY(oz_emitter_wait_committed(run->emitter, err));
+    OZ_TRY(seal(run, true, err));
+    return oz_emitter_wait_stored(run->emitter, err);
+}
+
+static enum oz_status loop(struct runner *run, struct oz_error *err)
+{
+    bool drained = false;
+    run->started_us = run->status_at_us = run->sealed_at_us = oz_monotonic_us();
+    if (run->config->ready) run->config->ready(run->config->status_ctx);
+    while (!drained) {
+        bool ending = stopping(run);
+        enum oz_status status = ending ? drain(run, err) : step(run, err);
+        if (status == OZ_ABORT) status = read_again(run, err);
+        else drained = ending;
+        OZ_TRY(status);
+        int64_t now = oz_monotonic_us();
+        if (now - run->status_at_us >= run->config->status_us) {
+            run->status_at_us = now;
+            status_now(run);
+        }
+    }
+    status_now(run);
+    return OZ_OK;
+}
+
+enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_error *err)
+{
+    struct runner run = {.config = config, .prg = config->program};
+    run.pl = &run.prg->pipeline;
+    enum oz_status status = start(&run, err);
+    if (status == OZ_OK) {
+        oz_info("running: %u partitions, %u workers, %s", run.n_partitions,
+                oz_engine_n_workers(run.engine),
+                run.exactly_once ? "exactly once" : "at least once");
+        status = loop(&run, err);
+    }
+    oz_emitter_free(run.emitter);
+    oz_outputs_free(run.outputs);
+    oz_source_close(run.source);
+    oz_changelog_free(run.changelog);
+    oz_sink_close(run.sink);
+    oz_engine_free(run.engine);
+    oz_store_close(run.store);
+    oz_positions_clear(&run.next);
+    oz_free(run.setting);
+    oz_free(run.record);
+    return status;
+}

@@ -1,0 +1,45 @@
+/* What a start does with the local state, before the first record is read: it brings the store to the
+ * committed epoch, or says why it cannot (state/PROTOCOL.md, "Start").
+ *
+ *   nothing committed, empty store      fresh: meta and first positions are written
+ *   exactly once, store and commit      the changelog's tail is read into the store, up to its end as of
+ *                                       now; then the store stands at the committed offsets
+ *   at least once, store                resume at the store's own offsets, nothing is read
+ *   anything else                       OZ_STATE: names what does not fit and what to do
+ *
+ * One process holds all partitions. The committed offsets are fetched (stable) BEFORE this is called, as
+ * the changelog's end must be asked for after them; that is done in here.
+ * Threads: one, before any other uses the store. Errors: OZ_STATE, OZ_CORRUPT for a damaged record of the
+ * changelog, what changelog and store say; OZ_RETRY when progress() asked to stop. */
+#ifndef OZ_STATE_REPLAY_H
+#define OZ_STATE_REPLAY_H
+#include "state/changelog.h"
+
+enum { OZ_REPLAY_BATCH_RECORDS = 10000, OZ_REPLAY_BATCH_BYTES = 32 << 20 };
+
+struct oz_replay_options {
+    const char *meta; /* the definition's text, compared byte by byte with the store's */
+    size_t meta_len;
+    bool exactly_once;
+    const char *const *source_name; /* [n_sources], for messages */
+    const char *const *entity_name; /* [n_entities], for messages */
+    int64_t wait_us;                /* longest time that the tail may stand still */
+    int64_t delete_retention_us;    /* how long the changelog keeps deletes; 0: not checked */
+    /* Nullable; false: stop, OZ_RETRY. n_left counts offsets and is an upper bound of records. */
+    bool (*progress)(void *ctx, uint64_t n_done, uint64_t n_left);
+    void *progress_ctx;
+};
+
+struct oz_replay_result {
+    bool fresh;         /* nothing was ever committed: the first transaction carries the meta records */
+    uint64_t n_records; /* read from the tail */
+};
+
+/* `changelog` may be NULL when not exactly_once (then its offsets stay OZ_NO_OFFSET). ret_pos was made by
+ * oz_positions_init() with committed's shape: where the store stands and reading begins. A source offset
+ * of OZ_NO_OFFSET in it has never been read: the caller's `start` decides. */
+enum oz_status oz_replay(struct oz_store *store, struct oz_changelog *changelog,
+                         const struct oz_positions *committed,
+                         const struct oz_replay_options *options, struct oz_positions *ret_pos,
+                         struct oz_replay_result *ret_result, struct oz_error *err) OZ_MUST_USE;
+#endif
