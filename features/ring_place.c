@@ -140,6 +140,7 @@ enum oz_status oz_place_of_ordinal(struct oz_row_work *w, uint32_t ring, uint64_
     struct oz_refs *refs = &rs->chunk;
     struct oz_block *page;
     if (!rs->chunk.n || ordinal < oz_ref_before(rl, oz_ref_at(rl, &rs->chunk, 0))[0]) {
+        OZ_ASSERT(rs->page.n);
         p.page = refs_of_ordinal(rl, &rs->page, ordinal);
         p.before[0] = oz_ref_before(rl, oz_ref_at(rl, &rs->page, p.page));
         ordinal -= p.before[0][0];

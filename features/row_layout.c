@@ -213,6 +213,11 @@ static void resolve_reach(struct resolver *r, uint32_t number)
     if (rl->all_time && rl->id_words) rl->reach_us = OZ_MAX(rl->reach_us, rl->lateness_us + 1);
     rl->settle_us += scored_lateness_us + 1;
     if (!rl->all_time) return;
+    for (uint32_t i = 0; i < rl->n_values; i++) {
+        enum oz_value_kind kind = rl->value[i].kind;
+        rl->value[i].outlives = rl->all_time_last && r->uses[number][i] & OZ_USE_LAST &&
+                                (kind == OZ_VALUE_DOUBLE || kind == OZ_VALUE_FLAG);
+    }
     rl->base_last = rl->n_words;
     rl->base_extreme = rl->base_last + 2 * rl->n_values;
     rl->base_words = rl->base_extreme + 2 * rl->n_extremes;

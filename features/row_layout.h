@@ -35,6 +35,7 @@ struct oz_column_at {
 struct oz_value_layout {
     enum oz_value_kind kind;
     bool nullable;
+    bool outlives; /* its newest value is kept when its event is not */
     uint16_t raw_at, sum_at, count_at, ones_at; /* 0: none */
     uint16_t sum_word, count_word, ones_word;
     int extreme; /* its number among those whose minimum and maximum are kept, or -1 */

@@ -62,8 +62,7 @@ static void pack(const struct oz_doc_member *item, size_t n, enum oz_doc_element
         else if (element == OZ_DOC_I64)
             ((int64_t *)to)[i] = value->integer;
         else
-            ((float *)to)[i] =
-                value->kind == OZ_DOC_FLOAT ? value->number : (float)value->integer;
+            ((float *)to)[i] = value->kind == OZ_DOC_FLOAT ? value->number : (float)value->integer;
     }
 }
 
@@ -110,17 +109,13 @@ enum oz_status oz_document_close_object(struct oz_document *doc, size_t from,
     return OZ_OK;
 }
 
-const char *oz_doc_kind_name(enum oz_doc_kind kind)
+static const char *kind_name(enum oz_doc_kind kind)
 {
     static const char *const name[] = {
-        [OZ_DOC_NULL] = "null",
-        [OZ_DOC_BOOLEAN] = "a boolean",
-        [OZ_DOC_INTEGER] = "an integer",
-        [OZ_DOC_FLOAT] = "a number",
-        [OZ_DOC_STRING] = "a string",
-        [OZ_DOC_NUMBERS] = "an array of numbers",
-        [OZ_DOC_ARRAY] = "an array",
-        [OZ_DOC_OBJECT] = "an object",
+        [OZ_DOC_NULL] = "null",          [OZ_DOC_BOOLEAN] = "a boolean",
+        [OZ_DOC_INTEGER] = "an integer", [OZ_DOC_FLOAT] = "a number",
+        [OZ_DOC_STRING] = "a string",    [OZ_DOC_NUMBERS] = "an array of numbers",
+        [OZ_DOC_ARRAY] = "an array",     [OZ_DOC_OBJECT] = "an object",
     };
     OZ_ASSERT((size_t)kind < OZ_COUNT_OF(name));
     return name[kind];
@@ -151,7 +146,7 @@ enum oz_status oz_doc_get(const struct oz_doc_value *object, const char *key, en
     bool empty = value->kind == OZ_DOC_ARRAY && value->n == 0;
     if (value->kind != kind && !(empty && kind == OZ_DOC_NUMBERS))
         OZ_FAIL(err, OZ_MODEL, "\"%s\" is %s, expected %s", key,
-                oz_doc_kind_name((enum oz_doc_kind)value->kind), oz_doc_kind_name(kind));
+                kind_name((enum oz_doc_kind)value->kind), kind_name(kind));
     *ret_value = value;
     return OZ_OK;
 }

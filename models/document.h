@@ -4,13 +4,12 @@
  * Layout: an array whose elements are all numbers (or all booleans) is packed: OZ_DOC_NUMBERS, an
  * array of one element type, in the file's own bytes where the notation has typed arrays. All other
  * arrays and objects are arrays of values and members in the arena.
- * Numbers: one that is written as an integer is an integer; any other is a float, rounded once, from
- * its text. (By way of a double it could be rounded twice.)
- * Threads: one. Ownership: values live in the document's arena and in the bytes that it was read from;
- * both must outlive them.
+ * Numbers: one that is written as an integer is an integer; any other is a float, rounded once,
+ * from its text. (By way of a double it could be rounded twice.) Threads: one. Ownership: values
+ * live in the document's arena and in the bytes that it was read from; both must outlive them.
  * Errors: OZ_MODEL for what is missing or of another kind, named by its key.
- * Limits: below. What is allocated is bounded by a small multiple of the file's bytes, never by a size
- * that the file only claims. */
+ * Limits: below. What is allocated is bounded by a small multiple of the file's bytes, never by a
+ * size that the file only claims. */
 #ifndef OZ_MODELS_DOCUMENT_H
 #define OZ_MODELS_DOCUMENT_H
 #include "base/arena.h"
@@ -72,8 +71,8 @@ extern "C" {
 void oz_document_init(struct oz_document *doc);
 void oz_document_clear(struct oz_document *doc);
 
-/* For readers: values of an open array or object are pushed (key NULL in an array), and what was pushed
- * since `from` becomes one value. */
+/* For readers: values of an open array or object are pushed (key NULL in an array), and what was
+ * pushed since `from` becomes one value. */
 enum oz_status oz_document_push(struct oz_document *doc, const char *key, size_t key_len,
                                 struct oz_doc_value value, struct oz_error *err) OZ_MUST_USE;
 enum oz_status oz_document_close_array(struct oz_document *doc, size_t from,
@@ -83,7 +82,6 @@ enum oz_status oz_document_close_object(struct oz_document *doc, size_t from,
                                         struct oz_doc_value *ret_value,
                                         struct oz_error *err) OZ_MUST_USE;
 
-const char *oz_doc_kind_name(enum oz_doc_kind kind);
 /* The member, or NULL when there is none. A key that stands twice is an error. */
 enum oz_status oz_doc_find(const struct oz_doc_value *object, const char *key,
                            const struct oz_doc_value **ret_value, struct oz_error *err) OZ_MUST_USE;

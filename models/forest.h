@@ -1,11 +1,11 @@
 /* A forest of trees with one float per leaf, as the kernels walk it; which numbers come out is the
- * trainer's rule, which importers write down here: thresholds are floats and "x < threshold goes left",
- * sums are floats, from the base margin, in the order of the trees.
+ * trainer's rule, which importers write down here: thresholds are floats and "x < threshold goes
+ * left", sums are floats, from the base margin, in the order of the trees.
  *
- * Layout: see kernels/cpu/forest_kernels.h. plane[p] says what stands in plane p of a tile: one feature,
- * and on which side of all thresholds its missing values lie.
- * Made by models/forest_builder.h, which is where everything is checked; never changed after that, so
- * any number of threads may use it. */
+ * Layout: see kernels/cpu/forest_kernels.h. plane[p] says what stands in plane p of a tile: one
+ * feature, and on which side of all thresholds its missing values lie. Made by
+ * models/forest_builder.h, which is where everything is checked; never changed after that, so any
+ * number of threads may use it. */
 #ifndef OZ_MODELS_FOREST_H
 #define OZ_MODELS_FOREST_H
 #include "base/memory.h"

@@ -66,10 +66,10 @@ enum oz_status oz_forest_builder_begin_tree(struct oz_forest_builder *builder, u
     if (group < 0 || group >= forest->n_groups)
         OZ_FAIL(err, OZ_MODEL, "the tree adds to output %lld, but the model has %u",
                 (long long)group, forest->n_groups);
-    OZ_TRY(oz_grow((void **)&builder->draft, &builder->cap_draft, n_ids, sizeof *builder->draft,
-                   err));
-    OZ_TRY(oz_grow((void **)&builder->queue, &builder->cap_queue, n_ids, sizeof *builder->queue,
-                   err));
+    OZ_TRY(
+        oz_grow((void **)&builder->draft, &builder->cap_draft, n_ids, sizeof *builder->draft, err));
+    OZ_TRY(
+        oz_grow((void **)&builder->queue, &builder->cap_queue, n_ids, sizeof *builder->queue, err));
     memset(builder->draft, 0, n_ids * sizeof *builder->draft);
     builder->n_ids = (uint32_t)n_ids;
     builder->n_given = 0;
@@ -83,8 +83,8 @@ static enum oz_status give(struct oz_forest_builder *builder, int64_t id, struct
 {
     OZ_ASSERT(builder->in_tree);
     if (id < 0 || id >= builder->n_ids)
-        OZ_FAIL(err, OZ_MODEL, "there is no node %lld, nodes are 0 to %u",
-                (long long)id, builder->n_ids - 1);
+        OZ_FAIL(err, OZ_MODEL, "there is no node %lld, nodes are 0 to %u", (long long)id,
+                builder->n_ids - 1);
     if (builder->draft[id].kind != NOT_GIVEN)
         OZ_FAIL(err, OZ_MODEL, "node %lld is given twice", (long long)id);
     builder->draft[id] = draft;
@@ -97,8 +97,7 @@ static enum oz_status check_child(const struct oz_forest_builder *builder, int64
 {
     if (child < 0 || child >= builder->n_ids)
         OZ_FAIL(err, OZ_MODEL, "node %lld: its %s child is node %lld, nodes are 0 to %u",
-                (long long)id, side, (long long)child,
-                builder->n_ids - 1);
+                (long long)id, side, (long long)child, builder->n_ids - 1);
     return OZ_OK;
 }
 
@@ -107,11 +106,10 @@ enum oz_status oz_forest_builder_test(struct oz_forest_builder *builder, int64_t
                                       int64_t left, int64_t right, struct oz_error *err)
 {
     if (feature < 0 || feature >= builder->forest->n_features)
-        OZ_FAIL(err, OZ_MODEL, "node %lld: tests feature %lld, but the model has %u",
-                (long long)id, (long long)feature, builder->forest->n_features);
+        OZ_FAIL(err, OZ_MODEL, "node %lld: tests feature %lld, but the model has %u", (long long)id,
+                (long long)feature, builder->forest->n_features);
     if (isnan(threshold))
-        OZ_FAIL(err, OZ_MODEL, "node %lld: its threshold is not a number",
-                (long long)id);
+        OZ_FAIL(err, OZ_MODEL, "node %lld: its threshold is not a number", (long long)id);
     OZ_TRY(check_child(builder, id, "left", left, err));
     OZ_TRY(check_child(builder, id, "right", right, err));
     return give(builder, id,
@@ -128,8 +126,7 @@ enum oz_status oz_forest_builder_leaf(struct oz_forest_builder *builder, int64_t
                                       struct oz_error *err)
 {
     if (!isfinite(value))
-        OZ_FAIL(err, OZ_MODEL, "node %lld: its leaf value is not finite",
-                (long long)id);
+        OZ_FAIL(err, OZ_MODEL, "node %lld: its leaf value is not finite", (long long)id);
     return give(builder, id, (struct draft){.kind = LEAF, .value = value}, err);
 }
 
@@ -155,8 +152,7 @@ static enum oz_status reach(struct oz_forest_builder *builder, uint32_t id, uint
 {
     struct draft *draft = &builder->draft[id];
     if (draft->kind == NOT_GIVEN)
-        OZ_FAIL(err, OZ_MODEL, "node %u is part of the tree, but deleted or missing",
-                id);
+        OZ_FAIL(err, OZ_MODEL, "node %u is part of the tree, but deleted or missing", id);
     if (draft->reached)
         OZ_FAIL(err, OZ_MODEL, "node %u is reached twice, so this is not a tree", id);
     draft->reached = true;
@@ -182,8 +178,8 @@ static enum oz_status place(struct oz_forest_builder *builder, struct oz_forest_
     return reach(builder, draft->right, n_queued, err);
 }
 
-/* Breadth-first: places are given level by level, so the depth is the number of levels, and siblings
- * stand side by side. */
+/* Breadth-first: places are given level by level, so the depth is the number of levels, and
+ * siblings stand side by side. */
 enum oz_status oz_forest_builder_end_tree(struct oz_forest_builder *builder, struct oz_error *err)
 {
     struct oz_forest *forest = builder->forest;
@@ -193,7 +189,8 @@ enum oz_status oz_forest_builder_end_tree(struct oz_forest_builder *builder, str
         OZ_FAIL(err, OZ_MODEL, "the model has more than %d nodes", OZ_FOREST_NODES_MAX);
     OZ_TRY(oz_grow((void **)&forest->node, &builder->cap_nodes, forest->n_nodes + builder->n_given,
                    sizeof *forest->node, err));
-    OZ_TRY(oz_grow((void **)&forest->tree, &builder->cap_trees, forest->n_trees + 1, sizeof *forest->tree, err));
+    OZ_TRY(oz_grow((void **)&forest->tree, &builder->cap_trees, forest->n_trees + 1,
+                   sizeof *forest->tree, err));
     OZ_TRY(reach(builder, 0, &n_queued, err));
     for (uint32_t at = 0, level_end = n_queued; at < n_queued; at++) {
         if (at == level_end) {

@@ -1,18 +1,19 @@
 /* What an importer makes of a model file, and the table of importers: one row a format.
- * An importer fills the parts and nothing else; models/model.c owns them from then on, also when the
- * importer failed half-way. */
+ * An importer fills the parts and nothing else; models/model.c owns them from then on, also when
+ * the importer failed half-way. */
 #ifndef OZ_MODELS_IMPORTER_H
 #define OZ_MODELS_IMPORTER_H
 #include "models/forest.h"
 #include "models/model.h"
 
 struct oz_model_parts {
-    struct oz_arena arena;        /* of names; lives as long as the model */
-    const char *objective;        /* the trainer's own word */
-    const char *const *feature;   /* [forest->n_features], or NULL */
+    struct oz_arena arena;      /* of names; lives as long as the model */
+    const char *objective;      /* the trainer's own word */
+    const char *const *feature; /* [forest->n_features], or NULL */
     uint32_t n_outputs;
     struct oz_forest *forest;
-    /* Margins [n_groups x OZ_FOREST_TILE_ROWS] to outputs [n_rows x n_outputs]. May change margins. */
+    /* Margins [n_groups x OZ_FOREST_TILE_ROWS] to outputs [n_rows x n_outputs]. May change margins.
+     */
     void (*transform)(float *margins, uint32_t n_groups, size_t n_rows, double *ret_outputs);
 };
 

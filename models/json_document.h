@@ -1,8 +1,7 @@
 /* Reader of JSON into a document. The only file that knows the JSON library.
- * Beyond JSON, the three words that XGBoost writes for numbers that JSON lacks are read: NaN, Infinity
- * and -Infinity.
- * Threads: any. Ownership: all values live in the document; `bytes` may go. Errors: OZ_MODEL with the
- * byte offset. Recursion is bounded by OZ_DOC_DEPTH_MAX. */
+ * Beyond JSON, the three words that XGBoost writes for numbers that JSON lacks are read: NaN,
+ * Infinity and -Infinity. Threads: any. Ownership: all values live in the document; `bytes` may go.
+ * Errors: OZ_MODEL with the byte offset. Recursion is bounded by OZ_DOC_DEPTH_MAX. */
 #ifndef OZ_MODELS_JSON_DOCUMENT_H
 #define OZ_MODELS_JSON_DOCUMENT_H
 #include "models/document.h"

@@ -59,8 +59,9 @@ enum oz_status oz_model_parse(const char *name, const uint8_t *bytes, size_t n,
                 OZ_MODEL_FILE_BYTES_MAX);
     const struct oz_importer *importer = find_importer(bytes, n);
     if (!importer)
-        OZ_FAIL(err, OZ_MODEL, "%s: this is no model that can be read; expected XGBoost's JSON or "
-                               "UBJSON, as save_model() writes them",
+        OZ_FAIL(err, OZ_MODEL,
+                "%s: this is no model that can be read; expected XGBoost's JSON or "
+                "UBJSON, as save_model() writes them",
                 name);
     struct oz_model *model = oz_calloc(1, sizeof *model);
     if (!model) return oz_no_memory(err);

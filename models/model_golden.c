@@ -1,4 +1,5 @@
-/* The golden rows of a model: a small CSV of rows and of what the trainer itself predicted for them. */
+/* The golden rows of a model: a small CSV of rows and of what the trainer itself predicted for
+ * them. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,10 +17,10 @@ struct golden {
     FILE *file;
     char *line;
     size_t line_cap, n_cells, cap_cells;
-    char **cell;         /* of the line */
-    uint32_t *target;    /* [n_columns]: a feature, or n_features + an output */
-    uint32_t n_columns;  /* n_features + n_outputs */
-    double *input;       /* [n_features x BLOCK_ROWS] */
+    char **cell;        /* of the line */
+    uint32_t *target;   /* [n_columns]: a feature, or n_features + an output */
+    uint32_t n_columns; /* n_features + n_outputs */
+    double *input;      /* [n_features x BLOCK_ROWS] */
     const double **column;
     double *expected, *got; /* [BLOCK_ROWS x n_outputs] */
     void *scratch;
@@ -83,7 +84,8 @@ static int find_feature(const struct oz_model_info *info, const char *name)
     return -1;
 }
 
-/* Inputs first, by name where the model has names, else in its order; then the outputs, in theirs. */
+/* Inputs first, by name where the model has names, else in its order; then the outputs, in theirs.
+ */
 static enum oz_status bind_header(struct golden *golden, struct oz_error *err)
 {
     const struct oz_model_info *info = golden->info;
@@ -100,8 +102,7 @@ static enum oz_status bind_header(struct golden *golden, struct oz_error *err)
         int target = (int)i;
         if (i >= info->n_features) {
             char name[32] = "output";
-            if (info->n_outputs > 1)
-                snprintf(name, sizeof name, "output_%u", i - info->n_features);
+            if (info->n_outputs > 1) snprintf(name, sizeof name, "output_%u", i - info->n_features);
             if (strcmp(golden->cell[i], name)) target = -1;
         } else if (info->feature) {
             target = find_feature(info, golden->cell[i]);
@@ -188,8 +189,8 @@ static enum oz_status open_golden(struct golden *golden, struct oz_error *err)
     golden->expected = oz_calloc((size_t)info->n_outputs * BLOCK_ROWS, sizeof *golden->expected);
     golden->got = oz_calloc((size_t)info->n_outputs * BLOCK_ROWS, sizeof *golden->got);
     golden->scratch = oz_malloc(oz_model_scratch_bytes(golden->model, BLOCK_ROWS));
-    if (!golden->target || !golden->input || !golden->column || !golden->expected ||
-        !golden->got || !golden->scratch)
+    if (!golden->target || !golden->input || !golden->column || !golden->expected || !golden->got ||
+        !golden->scratch)
         return oz_no_memory(err);
     for (uint32_t f = 0; f < info->n_features; f++)
         golden->column[f] = golden->input + (size_t)f * BLOCK_ROWS;

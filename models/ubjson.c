@@ -108,8 +108,8 @@ static enum oz_status read_string(struct reader *reader, const char **ret_string
     return OZ_OK;
 }
 
-/* What stands behind '[' or '{'. Every element takes at least one byte of the file, so a count beyond
- * what is left is a lie. */
+/* What stands behind '[' or '{'. Every element takes at least one byte of the file, so a count
+ * beyond what is left is a lie. */
 static enum oz_status read_container(struct reader *reader, struct container *ret_container,
                                      struct oz_error *err)
 {
@@ -130,8 +130,9 @@ static enum oz_status read_container(struct reader *reader, struct container *re
         OZ_TRY(read_length(reader, &ret_container->n, err));
         ret_container->counted = true;
         if (ret_container->n > left(reader))
-            OZ_FAIL(err, OZ_MODEL, "byte %zu: a container claims %llu values, the file has %zu "
-                                   "more bytes",
+            OZ_FAIL(err, OZ_MODEL,
+                    "byte %zu: a container claims %llu values, the file has %zu "
+                    "more bytes",
                     at, (unsigned long long)ret_container->n, left(reader));
     }
     return OZ_OK;

@@ -1,6 +1,6 @@
-/* XGBoost's model file, JSON or UBJSON, to a forest. models/FOREST.md tells the way; the traps of the
- * format are told where they are met. Source: xgboost 3.2.0, src/learner.cc, src/gbm/gbtree_model.cc,
- * src/tree/tree_model.cc. */
+/* XGBoost's model file, JSON or UBJSON, to a forest. models/FOREST.md tells the way; the traps of
+ * the format are told where they are met. Source: xgboost 3.2.0, src/learner.cc,
+ * src/gbm/gbtree_model.cc, src/tree/tree_model.cc. */
 #include "models/importer.h"
 #include <math.h>
 #include <stdlib.h>
@@ -13,14 +13,18 @@
 enum { MAJOR_MIN = 1, MAJOR_MAX = 3 };
 
 static const char *const known_in_file[] = {"learner", "version", NULL};
-static const char *const known_in_learner[] = {
-    "attributes",          "feature_names", "feature_types", "gradient_booster",
-    "learner_model_param", "objective",     NULL};
-static const char *const known_in_param[] = {"base_score", "boost_from_average", "num_class",
-                                             "num_feature", "num_target",       NULL};
+static const char *const known_in_learner[] = {"attributes",
+                                               "feature_names",
+                                               "feature_types",
+                                               "gradient_booster",
+                                               "learner_model_param",
+                                               "objective",
+                                               NULL};
+static const char *const known_in_param[] = {"base_score",  "boost_from_average", "num_class",
+                                             "num_feature", "num_target",         NULL};
 static const char *const known_in_booster[] = {"model", "name", NULL};
-static const char *const known_in_model[] = {"cats",      "gbtree_model_param", "iteration_indptr",
-                                             "tree_info", "trees",              NULL};
+static const char *const known_in_model[] = {
+    "cats", "gbtree_model_param", "iteration_indptr", "tree_info", "trees", NULL};
 
 struct import {
     struct oz_model_parts *parts;
@@ -49,8 +53,9 @@ static enum oz_status check_version(struct import *import, const struct oz_doc_v
         !oz_doc_i64(version, 1, &import->minor))
         OZ_FAIL(err, OZ_MODEL, "\"version\" is not a version, expected [3, 2, 0] or the like");
     if (import->major < MAJOR_MIN || import->major > MAJOR_MAX)
-        OZ_FAIL(err, OZ_MODEL, "the model was saved by XGBoost %lld.%lld; versions %d to %d are "
-                               "served",
+        OZ_FAIL(err, OZ_MODEL,
+                "the model was saved by XGBoost %lld.%lld; versions %d to %d are "
+                "served",
                 (long long)import->major, (long long)import->minor, MAJOR_MIN, MAJOR_MAX);
     return OZ_OK;
 }
@@ -69,13 +74,14 @@ static enum oz_status find_objective(struct import *import, struct oz_error *err
     /* The rule for its base score changed in 1.3. */
     if (!strcmp(import->objective->name, "binary:logitraw") && import->major == 1 &&
         import->minor < 4)
-        OZ_FAIL(err, OZ_MODEL, "objective \"binary:logitraw\" of XGBoost before 1.4 is not served: "
-                               "newer versions read its base_score differently");
+        OZ_FAIL(err, OZ_MODEL,
+                "objective \"binary:logitraw\" of XGBoost before 1.4 is not served: "
+                "newer versions read its base_score differently");
     return OZ_OK;
 }
 
-/* "5E-1", and since 3.1 "[5E-1]" or one score per output. It is kept as a number of the output's kind
- * (a probability, a count), not as a margin. */
+/* "5E-1", and since 3.1 "[5E-1]" or one score per output. It is kept as a number of the output's
+ * kind (a probability, a count), not as a margin. */
 static enum oz_status parse_base_score(struct import *import, const struct oz_doc_value *text,
                                        int64_t *ret_n, struct oz_error *err)
 {
@@ -143,11 +149,10 @@ static enum oz_status read_param(struct import *import, struct oz_error *err)
     if (import->n_groups > OZ_MODEL_OUTPUTS_MAX)
         OZ_FAIL(err, OZ_MODEL, "the model has %lld outputs, up to %d are served",
                 (long long)import->n_groups, OZ_MODEL_OUTPUTS_MAX);
-    import->parts->n_outputs =
-        import->objective->one_output ? 1 : (uint32_t)import->n_groups;
+    import->parts->n_outputs = import->objective->one_output ? 1 : (uint32_t)import->n_groups;
 
-    import->base_margin = oz_arena_get(&import->parts->arena,
-                                       (size_t)import->n_groups * sizeof *import->base_margin);
+    import->base_margin =
+        oz_arena_get(&import->parts->arena, (size_t)import->n_groups * sizeof *import->base_margin);
     if (!import->base_margin) return oz_no_memory(err);
     OZ_TRY(oz_doc_get(param, "base_score", OZ_DOC_STRING, &base_score, err));
     OZ_TRY(parse_base_score(import, base_score, &n_scores, err));
@@ -217,9 +222,10 @@ static enum oz_status refuse_categories(const struct import *import, struct oz_e
             OZ_FAIL(err, OZ_MODEL, "\"cats\": the categories of feature %u are not an object", i);
         OZ_TRY(oz_doc_find(&features->item[i], "values", &values, err));
         if (!values || values->n)
-            OZ_FAIL(err, OZ_MODEL, "feature %u has stored categories (\"cats\"), which are not "
-                                   "served; encode categories as numbers and train with "
-                                   "enable_categorical = False",
+            OZ_FAIL(err, OZ_MODEL,
+                    "feature %u has stored categories (\"cats\"), which are not "
+                    "served; encode categories as numbers and train with "
+                    "enable_categorical = False",
                     i);
     }
     return OZ_OK;
@@ -251,8 +257,7 @@ static enum oz_status order_trees(const struct oz_doc_value *trees, struct oz_ar
     if (!by_id) return oz_no_memory(err);
     for (uint32_t i = 0; i < trees->n; i++) {
         const struct oz_doc_value *tree = &trees->item[i];
-        if (tree->kind != OZ_DOC_OBJECT)
-            OZ_FAIL(err, OZ_MODEL, "trees[%u] is not an object", i);
+        if (tree->kind != OZ_DOC_OBJECT) OZ_FAIL(err, OZ_MODEL, "trees[%u] is not an object", i);
         enum oz_status status = oz_doc_get(tree, "id", OZ_DOC_INTEGER, &id, err);
         if (status != OZ_OK) return oz_error_prefix(err, "trees[%u]", i), status;
         if (id->integer < 0 || id->integer >= trees->n || by_id[id->integer])
@@ -275,8 +280,9 @@ static enum oz_status import_trees(struct import *import, struct oz_document *do
     OZ_TRY(oz_doc_get(import->model, "trees", OZ_DOC_ARRAY, &trees, err));
     OZ_TRY(oz_doc_get(import->model, "tree_info", OZ_DOC_NUMBERS, &info, err));
     if (trees->n != n_trees || info->n != n_trees)
-        OZ_FAIL(err, OZ_MODEL, "\"num_trees\" is %lld, but there are %u trees and %u in "
-                               "\"tree_info\"",
+        OZ_FAIL(err, OZ_MODEL,
+                "\"num_trees\" is %lld, but there are %u trees and %u in "
+                "\"tree_info\"",
                 (long long)n_trees, trees->n, info->n);
     OZ_TRY(order_trees(trees, &doc->arena, &by_id, err));
     enum oz_status status =
@@ -308,11 +314,10 @@ static enum oz_status import_document(struct oz_document *doc, struct oz_model_p
     return import_trees(&import, doc, err);
 }
 
-static enum oz_status import_bytes(enum oz_status (*parse)(struct oz_document *doc,
-                                                           const uint8_t *bytes, size_t n,
-                                                           struct oz_error *err),
-                                   const uint8_t *bytes, size_t n, struct oz_model_parts *parts,
-                                   struct oz_error *err)
+static enum oz_status
+import_bytes(enum oz_status (*parse)(struct oz_document *doc, const uint8_t *bytes, size_t n,
+                                     struct oz_error *err),
+             const uint8_t *bytes, size_t n, struct oz_model_parts *parts, struct oz_error *err)
 {
     struct oz_document doc;
     oz_document_init(&doc);

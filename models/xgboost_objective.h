@@ -1,8 +1,8 @@
-/* What XGBoost's objectives do to numbers when it predicts: the link that takes the stored base score to
- * a margin, and the transform that takes margins to outputs. Both in floats, operation by operation as
- * XGBoost's CPU code does them, with the C library's expf and logf, which it calls too; so outputs are
- * equal to the bit where XGBoost runs on the same C library.
- * Source: xgboost 3.2.0, src/objective/ and src/common/math.h. */
+/* What XGBoost's objectives do to numbers when it predicts: the link that takes the stored base
+ * score to a margin, and the transform that takes margins to outputs. Both in floats, operation by
+ * operation as XGBoost's CPU code does them, with the C library's expf and logf, which it calls
+ * too; so outputs are equal to the bit where XGBoost runs on the same C library. Source:
+ * xgboost 3.2.0, src/objective/ and src/common/math.h. */
 #ifndef OZ_MODELS_XGBOOST_OBJECTIVE_H
 #define OZ_MODELS_XGBOOST_OBJECTIVE_H
 #include "base/status.h"

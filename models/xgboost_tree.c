@@ -4,12 +4,25 @@
 /* Feature number and default side that pruning writes into a deleted node. */
 enum { DELETED_FEATURE = INT32_MAX };
 
-static const char *const known_members[] = {
-    "base_weights",        "categories",       "categories_nodes", "categories_segments",
-    "categories_sizes",    "default_left",     "id",               "leaf_child_counts",
-    "left_children",       "leaf_weights",     "loss_changes",     "parents",
-    "right_children",      "split_conditions", "split_indices",    "split_type",
-    "sum_hessian",         "tree_param",       NULL};
+static const char *const known_members[] = {"base_weights",
+                                            "categories",
+                                            "categories_nodes",
+                                            "categories_segments",
+                                            "categories_sizes",
+                                            "default_left",
+                                            "id",
+                                            "leaf_child_counts",
+                                            "left_children",
+                                            "leaf_weights",
+                                            "loss_changes",
+                                            "parents",
+                                            "right_children",
+                                            "split_conditions",
+                                            "split_indices",
+                                            "split_type",
+                                            "sum_hessian",
+                                            "tree_param",
+                                            NULL};
 
 struct arrays {
     const struct oz_doc_value *left, *right, *parent, *feature, *condition, *default_left;
@@ -21,8 +34,8 @@ enum oz_status oz_xgboost_check_members(const struct oz_doc_value *object, const
     for (uint32_t i = 0; i < object->n; i++) {
         const struct oz_doc_member *member = &object->member[i];
         const char *const *name = known;
-        while (*name && !(strlen(*name) == member->key_len &&
-                          !memcmp(*name, member->key, member->key_len)))
+        while (*name &&
+               !(strlen(*name) == member->key_len && !memcmp(*name, member->key, member->key_len)))
             name++;
         if (!*name)
             OZ_FAIL(err, OZ_MODEL, "\"%.*s\" is not known here, and what it changes neither",
@@ -74,8 +87,9 @@ static enum oz_status refuse_unserved(const struct oz_doc_value *tree, struct oz
     OZ_TRY(oz_xgboost_get_count(value, "size_leaf_vector", 0, &size, err));
     OZ_TRY(oz_doc_find(tree, "leaf_weights", &value, err));
     if (size > 1 || value)
-        OZ_FAIL(err, OZ_MODEL, "vector leaves (multi_strategy = multi_output_tree) are not served; "
-                               "train with multi_strategy = one_output_per_tree");
+        OZ_FAIL(err, OZ_MODEL,
+                "vector leaves (multi_strategy = multi_output_tree) are not served; "
+                "train with multi_strategy = one_output_per_tree");
     OZ_TRY(oz_doc_find(tree, "categories_nodes", &value, err));
     bool categorical = value && value->n;
     OZ_TRY(oz_doc_find(tree, "split_type", &value, err));
@@ -86,8 +100,9 @@ static enum oz_status refuse_unserved(const struct oz_doc_value *tree, struct oz
         categorical = type != 0;
     }
     if (categorical)
-        OZ_FAIL(err, OZ_MODEL, "categorical splits are not served; encode categories as numbers "
-                               "and train with enable_categorical = False");
+        OZ_FAIL(err, OZ_MODEL,
+                "categorical splits are not served; encode categories as numbers "
+                "and train with enable_categorical = False");
     return OZ_OK;
 }
 

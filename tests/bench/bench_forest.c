@@ -1,6 +1,6 @@
-/* Measures the walk of a forest: nanoseconds per row per tree, on one thread, for a small and a large
- * forest of leaf-wise trees of 31 leaves, at three batch sizes; with and without the casting of columns
- * to keys. Rows are uniform random, the worst case for anything that predicts branches.
+/* Measures the walk of a forest: nanoseconds per row per tree, on one thread, for a small and a
+ * large forest of leaf-wise trees of 31 leaves, at three batch sizes; with and without the casting
+ * of columns to keys. Rows are uniform random, the worst case for anything that predicts branches.
  * Prints the best of some runs, one line per forest and batch. */
 #include <math.h>
 #include <stdio.h>

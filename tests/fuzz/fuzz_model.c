@@ -1,5 +1,5 @@
-/* Fuzzes the loading of models: whatever the bytes, oz_model_parse() must answer with an error or with a
- * model that predicts. Seeds: tests/fuzz/seeds/model (made by tests/unit/models/fixtures/
+/* Fuzzes the loading of models: whatever the bytes, oz_model_parse() must answer with an error or
+ * with a model that predicts. Seeds: tests/fuzz/seeds/model (made by tests/unit/models/fixtures/
  * make_fixtures.py). */
 #include <math.h>
 #include "models/model.h"

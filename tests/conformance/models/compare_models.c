@@ -1,7 +1,8 @@
 /* Proves that models of XGBoost predict here what XGBoost itself predicted, to the bit.
  * How: make_models.py trains models, asks XGBoost for the predictions of many rows (missing values,
- * infinities, values on and beside thresholds) and writes both into a folder; this program loads every
- * model of that folder and compares each output's bits, scoring the rows in batches of several sizes.
+ * infinities, values on and beside thresholds) and writes both into a folder; this program loads
+ * every model of that folder and compares each output's bits, scoring the rows in batches of
+ * several sizes.
  *
  * Usage: compare_models FOLDER. The folder's `models.txt` has one line per case:
  *     model-file rows-file expected-file n_rows n_features n_outputs
@@ -84,8 +85,7 @@ static bool compare(const char *folder, const struct case_line *line)
         oz_model_free(model);
         return false;
     }
-    double *rows =
-        read_all(folder, line->rows, line->n_rows * line->n_features * sizeof(double));
+    double *rows = read_all(folder, line->rows, line->n_rows * line->n_features * sizeof(double));
     float *expected =
         read_all(folder, line->expected, line->n_rows * line->n_outputs * sizeof(float));
     const double **column = columns_of(line, rows);

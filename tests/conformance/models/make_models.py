@@ -158,6 +158,12 @@ def old_base_score(model):
     param["base_score"] = param["base_score"].strip("[]").split(",")[0]
 
 
+def base_score_set(text):
+    def change(model):
+        model["learner"]["learner_model_param"]["base_score"] = text
+    return change
+
+
 def oldest_form(model):
     old_base_score(model)
     learner = model["learner"]
@@ -198,6 +204,9 @@ def main():
         print(f"{name}: {booster.num_boosted_rounds()} rounds, outputs {y.min():.6g} to {y.max():.6g}", flush=True)
         if name in ("logistic_leaves", "poisson", "softprob"):
             rewritten(args.folder, model, f"{name}_old_base", lines, x, old_base_score)
+        if name == "logistic_base":  # what labels of one class give: the ends of what a logit can take
+            for end in "01":
+                rewritten(args.folder, model, f"{name}_{end}", lines, x, base_score_set(f"[{end}E0]"))
         if name in ("logistic_base", "squared"):
             rewritten(args.folder, model, f"{name}_oldest", lines, x, oldest_form)
     (args.folder / "models.txt").write_text("\n".join(lines) + "\n")

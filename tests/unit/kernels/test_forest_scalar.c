@@ -1,8 +1,8 @@
 /* Proves that walking trees over integer keys gives the sums that the definition gives.
  * How: random forests in the kernel's layout are also walked by the obvious loop over floats
- * (x < threshold goes left, NaN goes where the node says, leaves are added in the order of the trees),
- * and every sum must have the same bits, for every number of rows that a tile can hold. Keys are
- * compared with the order of the floats they stand for. */
+ * (x < threshold goes left, NaN goes where the node says, leaves are added in the order of the
+ * trees), and every sum must have the same bits, for every number of rows that a tile can hold.
+ * Keys are compared with the order of the floats they stand for. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <math.h>
@@ -21,9 +21,8 @@ static uint32_t random_u32(void)
 
 static float random_float(void)
 {
-    static const float special[] = {0.0f,       -0.0f,     INFINITY, -INFINITY, 1e-45f,
-                                    -1e-45f,    3.4e38f,   -3.4e38f, 1.0f,      -1.0f,
-                                    0x1.2p-130f, 1.000001f};
+    static const float special[] = {0.0f,    -0.0f,    INFINITY, -INFINITY, 1e-45f,      -1e-45f,
+                                    3.4e38f, -3.4e38f, 1.0f,     -1.0f,     0x1.2p-130f, 1.000001f};
     if (random_u32() % 3 == 0) return special[random_u32() % OZ_COUNT_OF(special)];
     return ((float)(random_u32() % 41) - 20.0f) / 8.0f;
 }
@@ -75,11 +74,10 @@ static void lay_out(void)
 {
     uint32_t n_nodes = 0;
     for (int t = 0; t < N_TREES; t++) {
-        trees[t] = (struct oz_forest_tree){
-            .node = n_nodes,
-            .group = (uint32_t)plain[t].group,
-            .shallowest = (uint16_t)depth_of(&plain[t], 0, false),
-            .deepest = (uint16_t)depth_of(&plain[t], 0, true)};
+        trees[t] = (struct oz_forest_tree){.node = n_nodes,
+                                           .group = (uint32_t)plain[t].group,
+                                           .shallowest = (uint16_t)depth_of(&plain[t], 0, false),
+                                           .deepest = (uint16_t)depth_of(&plain[t], 0, true)};
         for (int i = 0; i < plain[t].n_nodes; i++) {
             const struct plain_node *node = &plain[t].node[i];
             struct oz_forest_node *to = &nodes[n_nodes++];
@@ -89,8 +87,8 @@ static void lay_out(void)
             else
                 *to = (struct oz_forest_node){
                     .key = oz_forest_key(node->value),
-                    .plane = (uint32_t)(node->feature * 2 + !node->default_left) *
-                             OZ_FOREST_TILE_ROWS,
+                    .plane =
+                        (uint32_t)(node->feature * 2 + !node->default_left) * OZ_FOREST_TILE_ROWS,
                     .left = (uint32_t)node->left};
         }
     }

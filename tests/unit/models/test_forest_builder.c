@@ -1,7 +1,7 @@
-/* Proves that the builder lets through exactly the trees that are trees, says which node is wrong in
- * all others, and that what it lays out predicts what the given nodes mean.
- * How: each rule is broken by a hand-written tree; random trees with shuffled node numbers are laid out
- * and their margins compared with a walk over the numbers as they were given. */
+/* Proves that the builder lets through exactly the trees that are trees, says which node is wrong
+ * in all others, and that what it lays out predicts what the given nodes mean. How: each rule is
+ * broken by a hand-written tree; random trees with shuffled node numbers are laid out and their
+ * margins compared with a walk over the numbers as they were given. */
 #include "models/forest_builder.h"
 #include <math.h>
 #include <setjmp.h>
@@ -126,7 +126,8 @@ static void numbers_out_of_range_are_refused(void **state)
 /* A tree that only ever grows to the right: 2 * depth + 1 nodes. */
 static enum oz_status chain(struct oz_forest_builder *builder, int depth)
 {
-    assert_int_equal(oz_forest_builder_begin_tree(builder, 2 * (uint64_t)depth + 1, 0, &err), OZ_OK);
+    assert_int_equal(oz_forest_builder_begin_tree(builder, 2 * (uint64_t)depth + 1, 0, &err),
+                     OZ_OK);
     for (int i = 0; i < depth; i++) {
         give_leaf(builder, 2 * i + 1);
         give_test(builder, 2 * i, 2 * i + 1, 2 * i + 2);

@@ -1,7 +1,7 @@
-/* Proves that JSON becomes the document that it says, that numbers are rounded to floats once, and that
- * what is not JSON is refused.
- * How: hand-written texts, each with the value that it means or the words that its refusal must have;
- * floats are compared with what the C compiler makes of the same literal. */
+/* Proves that JSON becomes the document that it says, that numbers are rounded to floats once, and
+ * that what is not JSON is refused. How: hand-written texts, each with the value that it means or
+ * the words that its refusal must have; floats are compared with what the C compiler makes of the
+ * same literal. */
 #include "models/json_document.h"
 #include <math.h>
 #include <setjmp.h>
@@ -78,13 +78,13 @@ static void values_are_read(void **state)
 static void floats_are_rounded_once(void **state)
 {
     (void)state;
-    const struct oz_doc_value *v = read("{\"a\":[1.00000017881393432617187499,"
-                                        "1.00000017881393421514957253748434595763683319091796875001,"
-                                        "3.40282346638528859811704183484516925440e38,1e-45,1e-60]}");
+    const struct oz_doc_value *v =
+        read("{\"a\":[1.00000017881393432617187499,"
+             "1.00000017881393421514957253748434595763683319091796875001,"
+             "3.40282346638528859811704183484516925440e38,1e-45,1e-60]}");
     assert_true(oz_doc_f32(v, 0) == 1.00000017881393432617187499f);
     assert_true((float)1.00000017881393432617187499 != 1.00000017881393432617187499f);
-    assert_true(oz_doc_f32(v, 1) ==
-                1.00000017881393421514957253748434595763683319091796875001f);
+    assert_true(oz_doc_f32(v, 1) == 1.00000017881393421514957253748434595763683319091796875001f);
     assert_true(oz_doc_f32(v, 2) == 3.40282346638528859811704183484516925440e38f);
     assert_true(oz_doc_f32(v, 3) == 1e-45f && oz_doc_f32(v, 4) == 0.0f);
 }

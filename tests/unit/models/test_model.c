@@ -1,9 +1,9 @@
-/* Proves that loading survives any damage: whatever the bytes, the answer is an error or a model that
- * predicts; that running out of memory anywhere on the way is an error without a leak; that predicting
- * allocates nothing and does not depend on how rows are batched.
- * How: every fixture, in both notations, is cut off at every other byte, every byte of it is changed and
- * pieces of it are moved (seeded choices); whatever loads must predict. The sanitizers' builds are what
- * makes crashes and leaks seen; tests/fuzz/fuzz_model.c goes on where this ends. */
+/* Proves that loading survives any damage: whatever the bytes, the answer is an error or a model
+ * that predicts; that running out of memory anywhere on the way is an error without a leak; that
+ * predicting allocates nothing and does not depend on how rows are batched. How: every fixture, in
+ * both notations, is cut off at every other byte, every byte of it is changed and pieces of it are
+ * moved (seeded choices); whatever loads must predict. The sanitizers' builds are what makes
+ * crashes and leaks seen; tests/fuzz/fuzz_model.c goes on where this ends. */
 #include "fixture_files.h"
 #include <math.h>
 #include "models/model.h"
@@ -107,8 +107,10 @@ static void a_failed_allocation_is_an_error(void **state)
             oz_fail_allocation(nth);
             enum oz_status status = oz_model_parse("m", bytes, n, &model, &err);
             oz_fail_allocation(0);
-            if (status == OZ_OK) oz_model_free(model); /* giving back what is too much may fail */
-            else assert_int_equal(status, OZ_NO_MEMORY), n_failed++;
+            if (status == OZ_OK)
+                oz_model_free(model); /* giving back what is too much may fail */
+            else
+                assert_int_equal(status, OZ_NO_MEMORY), n_failed++;
         }
         assert_true(n_failed + 3 >= needed);
         free(bytes);

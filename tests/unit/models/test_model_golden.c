@@ -1,7 +1,6 @@
-/* Proves that golden rows are bound by name, compared to the bit, and that every difference and every
- * mistake in the file is told with its line.
- * How: the trainer's own rows (fixtures/make_fixtures.py) pass; the same file with one cell changed
- * fails at that line. */
+/* Proves that golden rows are bound by name, compared to the bit, and that every difference and
+ * every mistake in the file is told with its line. How: the trainer's own rows
+ * (fixtures/make_fixtures.py) pass; the same file with one cell changed fails at that line. */
 #include "fixture_files.h"
 #include <math.h>
 #include <unistd.h>
@@ -95,9 +94,9 @@ static void mistakes_are_told_with_their_line(void **state)
     wrong("output_2\n", "\n", "\n\n", 3, "1 cells for 6 columns");
     size_t n_rows;
     assert_int_equal(check("", &n_rows), OZ_MODEL);
-    assert_int_equal(check("\"the \"\"risk\"\"\",amount,\"hour, local\",output_0,output_1,output_2\n",
-                           &n_rows),
-                     OZ_MODEL);
+    assert_int_equal(
+        check("\"the \"\"risk\"\"\",amount,\"hour, local\",output_0,output_1,output_2\n", &n_rows),
+        OZ_MODEL);
     assert_non_null(strstr(err.message, "no rows"));
     assert_int_equal(oz_model_check_golden(model, "no/such.csv", &n_rows, &err), OZ_ENVIRONMENT);
 }

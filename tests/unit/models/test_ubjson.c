@@ -1,6 +1,6 @@
-/* Proves that UBJSON is read as its specification says, and that no claim of a damaged file is believed.
- * How: byte strings written by hand from the specification (draft 12), each with the value that it
- * means or the words that its refusal must have. */
+/* Proves that UBJSON is read as its specification says, and that no claim of a damaged file is
+ * believed. How: byte strings written by hand from the specification (draft 12), each with the
+ * value that it means or the words that its refusal must have. */
 #include "models/ubjson.h"
 #include <math.h>
 #include <setjmp.h>
@@ -58,7 +58,10 @@ static void scalars_are_read(void **state)
     assert_true(READ("d\x3f\xc0\0\0", OZ_DOC_FLOAT)->number == 1.5f);
     assert_true(READ("D\x40\x09\x21\xfb\x54\x44\x2d\x18", OZ_DOC_FLOAT)->number == 3.14159265f);
     assert_true(isnan(READ("d\x7f\xc0\0\0", OZ_DOC_FLOAT)->number));
-    assert_true(oz_doc_string_is(READ("SU\x03" "abc", OZ_DOC_STRING), "abc"));
+    assert_true(oz_doc_string_is(READ("SU\x03"
+                                      "abc",
+                                      OZ_DOC_STRING),
+                                 "abc"));
     assert_true(oz_doc_string_is(READ("Si\0", OZ_DOC_STRING), ""));
     assert_true(oz_doc_string_is(READ("Cx", OZ_DOC_STRING), "x"));
 }
@@ -95,28 +98,42 @@ static void containers_are_read_in_every_form(void **state)
     assert_false(oz_doc_i64(v, 0, &integer));
     v = READ("[$D#i\x01\x3f\xb9\x99\x99\x99\x99\x99\x9a", OZ_DOC_NUMBERS);
     assert_true(oz_doc_f32(v, 0) == 0.1f);
-    v = READ("[i\x02" "d\x3e\x80\0\0]", OZ_DOC_NUMBERS);
+    v = READ("[i\x02"
+             "d\x3e\x80\0\0]",
+             OZ_DOC_NUMBERS);
     assert_true(oz_doc_f32(v, 0) == 2.0f && oz_doc_f32(v, 1) == 0.25f);
 
     assert_int_equal(READ("[]", OZ_DOC_ARRAY)->n, 0);
     assert_int_equal(READ("[$d#i\0", OZ_DOC_ARRAY)->n, 0);
     assert_int_equal(READ("{}", OZ_DOC_OBJECT)->n, 0);
     assert_int_equal(READ("{#U\0", OZ_DOC_OBJECT)->n, 0);
-    v = READ("[$S#i\x02U\x01" "aU\x02" "bc", OZ_DOC_ARRAY);
+    v = READ("[$S#i\x02U\x01"
+             "aU\x02"
+             "bc",
+             OZ_DOC_ARRAY);
     assert_true(v->n == 2 && oz_doc_string_is(&v->item[1], "bc"));
     v = READ("[$[#i\x02#i\0]", OZ_DOC_ARRAY);
     assert_true(v->n == 2 && v->item[0].kind == OZ_DOC_ARRAY);
 
     const struct oz_doc_value *member;
-    static const char *const objects[] = {"{i\x01" "ai\x05U\x01" "bSi\x01z}", "{#i\x02i\x01" "ai\x05i\x01" "bSi\x01z"};
+    static const char *const objects[] = {"{i\x01"
+                                          "ai\x05U\x01"
+                                          "bSi\x01z}",
+                                          "{#i\x02i\x01"
+                                          "ai\x05i\x01"
+                                          "bSi\x01z"};
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(oz_ubjson_parse(&doc, (const uint8_t *)objects[i], strlen(objects[i]), &err), OZ_OK);
+        assert_int_equal(
+            oz_ubjson_parse(&doc, (const uint8_t *)objects[i], strlen(objects[i]), &err), OZ_OK);
         assert_int_equal(oz_doc_get(&doc.root, "b", OZ_DOC_STRING, &member, &err), OZ_OK);
         assert_true(oz_doc_string_is(member, "z"));
         assert_int_equal(oz_doc_find(&doc.root, "c", &member, &err), OZ_OK);
         assert_null(member);
     }
-    v = READ("{$i#i\x02i\x01" "a\x05i\x01" "b\xfb", OZ_DOC_OBJECT);
+    v = READ("{$i#i\x02i\x01"
+             "a\x05i\x01"
+             "b\xfb",
+             OZ_DOC_OBJECT);
     assert_true(v->n == 2 && v->member[1].value.integer == -5);
 }
 
@@ -132,18 +149,28 @@ static void damage_is_refused(void **state)
     REFUSED("[#", "ends in the middle");
     REFUSED("?", "not a type");
     REFUSED("]", "not a type");
-    REFUSED("HU\x01" "7", "not a type");
+    REFUSED("HU\x01"
+            "7",
+            "not a type");
     REFUSED("ZZ", "follows the end");
     REFUSED("[$d]", "no count");
     REFUSED("[$Z#i\x05", "not read");
     REFUSED("[$N#i\x05", "not read");
     REFUSED("[$\0#i\x05", "not read");
-    REFUSED("Si\xff" "abc", "negative");
+    REFUSED("Si\xff"
+            "abc",
+            "negative");
     REFUSED("Sd\0\0\0\0", "length was expected");
     REFUSED("S\0", "length was expected");
     REFUSED("[#i\xff", "negative");
-    REFUSED("{i\x01" "aZi\x01" "a", "ends in the middle");
-    assert_int_equal(PARSE("{i\x01" "aZi\x01" "aZ}"), OZ_OK);
+    REFUSED("{i\x01"
+            "aZi\x01"
+            "a",
+            "ends in the middle");
+    assert_int_equal(PARSE("{i\x01"
+                           "aZi\x01"
+                           "aZ}"),
+                     OZ_OK);
     const struct oz_doc_value *member;
     refused(oz_doc_find(&doc.root, "a", &member, &err), "stands twice");
 }

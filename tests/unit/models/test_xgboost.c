@@ -1,8 +1,8 @@
-/* Proves that XGBoost's files are read as XGBoost reads them, and that what is not served is refused by
- * the name that users know it by.
- * How: real models beside this test (fixtures/make_fixtures.py), in both notations, must give the golden
- * rows, which XGBoost predicted; the same text with one thing changed must be refused with words that
- * name it, or must still give the same rows where the change means nothing. */
+/* Proves that XGBoost's files are read as XGBoost reads them, and that what is not served is
+ * refused by the name that users know it by. How: real models beside this test
+ * (fixtures/make_fixtures.py), in both notations, must give the golden rows, which XGBoost
+ * predicted; the same text with one thing changed must be refused with words that name it, or must
+ * still give the same rows where the change means nothing. */
 #include "fixture_files.h"
 #include "models/model.h"
 
@@ -142,7 +142,7 @@ static void what_is_not_served_is_named(void **state)
 static void base_scores_are_checked(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",      "[]",    "[5E-1",       "x",    "[0.5,]", "1e99",
+    static const char *const bad[] = {"",      "[]",    "[5E-1",       "x",    "[0.5,]",   "1e99",
                                       "[NaN]", "0.5 ]", "[0.5,[0.5]]", "nan ", "[0.5,0.5]"};
     size_t n;
     char *text = fixture_read("tiny_logistic.json", &n);
@@ -164,7 +164,8 @@ static void trees_are_checked(void **state)
 {
     (void)state;
     const char *one = "tiny_logistic.json";
-    refused_change(one, "\"left_children\":[", "1", "9", "tree 0: node 0: its left child is node 9");
+    refused_change(one, "\"left_children\":[", "1", "9",
+                   "tree 0: node 0: its left child is node 9");
     refused_change(one, "\"left_children\":[", "1", "-2", "its left child is node -2");
     refused_change(one, "\"left_children\":[", "1", "2", "node 2 is reached twice");
     refused_change(one, "\"left_children\":[", "1", "1.5", "\"left_children\" is not an integer");
@@ -179,7 +180,8 @@ static void trees_are_checked(void **state)
     refused_change(one, "\"num_trees\":", "\"3\"", "\"4\"", "\"num_trees\" is 4");
     refused_change(one, "\"tree_info\":[", "0", "1", "tree 0: the tree adds to output 1");
     refused_change(one, "\"tree_info\":[", "0", "0.5", "tree 0: \"tree_info\" is not an integer");
-    refused_change(one, "\"id\":0", "\"id\":1", "\"id\":0", "trees[1]: its id 0 is out of range or taken");
+    refused_change(one, "\"id\":0", "\"id\":1", "\"id\":0",
+                   "trees[1]: its id 0 is out of range or taken");
     refused_change(one, "boost_from_average", "\"num_feature\":\"3\"", "\"num_feature\":\"0\"",
                    "the model has 0 features");
     refused_change(one, "boost_from_average", "\"num_feature\":\"3\"", "\"num_feature\":\"4\"",
@@ -200,7 +202,8 @@ static void trees_are_taken_by_their_ids(void **state)
     size_t n;
     struct oz_model *model;
     char *text = fixture_read("tiny_logistic.json", &n);
-    char *first = strstr(text, "\"trees\":[") + 9, *second = strstr(first, ",{\"base_weights\"") + 1;
+    char *first = strstr(text, "\"trees\":[") + 9,
+         *second = strstr(first, ",{\"base_weights\"") + 1;
     char *third = strstr(second, ",{\"base_weights\"") + 1;
     char changed[8192];
     snprintf(changed, sizeof changed, "%.*s%.*s,%.*s,%s", (int)(first - text), text,
