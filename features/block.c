@@ -140,8 +140,10 @@ uint32_t oz_entries_upper(const struct oz_ring_layout *rl, const uint8_t *entry,
     uint32_t lo = 0, hi = n;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
-        if (oz_entry_time(entry + (size_t)mid * rl->stride) <= us) lo = mid + 1;
-        else hi = mid;
+        if (oz_entry_time(entry + (size_t)mid * rl->stride) <= us)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo;
 }
@@ -190,8 +192,10 @@ uint32_t oz_entries_newest(const struct oz_ring_layout *rl, const uint8_t *entry
     }
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo + 1) / 2;
-        if (oz_get_u32(entry + (size_t)mid * rl->stride + at) != have) lo = mid;
-        else hi = mid - 1;
+        if (oz_get_u32(entry + (size_t)mid * rl->stride + at) != have)
+            lo = mid;
+        else
+            hi = mid - 1;
     }
     return lo;
 }

@@ -1,8 +1,8 @@
-/* Contiguous entries, ordered by time and among equal times by arrival, with a sentinel behind the last:
- * its time is +inf and its totals are those of all entries. Both the open block of a ring and a closed
- * chunk are this. The layout of an entry is in features/row_layout.h.
- * An event's value is its raw column, or the difference of the totals around it, so the entry behind it
- * is always read too. Only differences of totals mean anything: the first entry's need not be zero. */
+/* Contiguous entries, ordered by time and among equal times by arrival, with a sentinel behind the
+ * last: its time is +inf and its totals are those of all entries. Both the open block of a ring and
+ * a closed chunk are this. The layout of an entry is in features/row_layout.h. An event's value is
+ * its raw column, or the difference of the totals around it, so the entry behind it is always read
+ * too. Only differences of totals mean anything: the first entry's need not be zero. */
 #ifndef OZ_FEATURES_BLOCK_H
 #define OZ_FEATURES_BLOCK_H
 #include "features/fixed_point.h"
@@ -47,18 +47,20 @@ static inline void oz_put_fix(uint8_t *at, const uint64_t *x)
 static inline int64_t oz_entry_time(const uint8_t *entry) { return oz_get_i64(entry); }
 static inline void oz_entry_set_time(uint8_t *entry, int64_t us) { memcpy(entry, &us, sizeof us); }
 
-/* What a row keeps of a value; *nulls gets the bit when that is null. A value that cannot be null is 0
- * where the caller's is. */
-static inline uint64_t oz_value_kept(const struct oz_value_layout *v, uint64_t bits, uint32_t number,
-                                     uint32_t *nulls)
+/* What a row keeps of a value; *nulls gets the bit when that is null. A value that cannot be null
+ * is 0 where the caller's is. */
+static inline uint64_t oz_value_kept(const struct oz_value_layout *v, uint64_t bits,
+                                     uint32_t number, uint32_t *nulls)
 {
     if (v->kind == OZ_VALUE_KEY) {
         *nulls |= (uint32_t)(bits == OZ_NULL_KEY) << number;
         return bits;
     }
     double x = oz_double_of(bits);
-    if (v->kind == OZ_VALUE_DOUBLE) x = oz_quantise(x);
-    else if (x == x) x = x != 0 || v->kind == OZ_VALUE_MARK;
+    if (v->kind == OZ_VALUE_DOUBLE)
+        x = oz_quantise(x);
+    else if (x == x)
+        x = x != 0 || v->kind == OZ_VALUE_MARK;
     if (OZ_UNLIKELY(x != x)) {
         x = v->nullable ? NAN : 0;
         *nulls |= (uint32_t)v->nullable << number;
@@ -66,8 +68,8 @@ static inline uint64_t oz_value_kept(const struct oz_value_layout *v, uint64_t b
     return oz_bits_of(x);
 }
 
-/* Writes the event into an entry whose totals are right, and the totals behind it; not the sentinel's
- * time. */
+/* Writes the event into an entry whose totals are right, and the totals behind it; not the
+ * sentinel's time. */
 static inline void oz_entry_write(const struct oz_ring_layout *rl, uint8_t *entry,
                                   const struct oz_entry_event *event)
 {
@@ -88,9 +90,8 @@ static inline void oz_entry_write(const struct oz_ring_layout *rl, uint8_t *entr
         oz_put_u32(next + rl->count[i].at,
                    oz_get_u32(entry + rl->count[i].at) + !(event->nulls >> rl->count[i].value & 1));
     for (uint32_t i = 0; i < rl->n_ones; i++)
-        oz_put_u32(next + rl->ones[i].at,
-                   oz_get_u32(entry + rl->ones[i].at) +
-                       (event->value[rl->ones[i].value] == oz_bits_of(1.0)));
+        oz_put_u32(next + rl->ones[i].at, oz_get_u32(entry + rl->ones[i].at) +
+                                              (event->value[rl->ones[i].value] == oz_bits_of(1.0)));
 }
 
 /* The value's bits as kept. */
@@ -108,11 +109,12 @@ void oz_entries_words(const struct oz_ring_layout *rl, const uint8_t *entry, uin
 void oz_words_add(const struct oz_ring_layout *rl, uint64_t *to, const uint64_t *add);
 void oz_words_sub(const struct oz_ring_layout *rl, uint64_t *to, const uint64_t *sub);
 
-/* Puts the event in front of the n entries (and the sentinel behind them) that start at `entry`. There
- * is room for one more. */
+/* Puts the event in front of the n entries (and the sentinel behind them) that start at `entry`.
+ * There is room for one more. */
 void oz_entries_insert(const struct oz_ring_layout *rl, uint8_t *entry, uint32_t n,
                        const struct oz_entry_event *event);
-/* Gives the first of n entries the event's values; time and id stay. Returns what the totals gained. */
+/* Gives the first of n entries the event's values; time and id stay. Returns what the totals
+ * gained. */
 void oz_entries_replace(const struct oz_ring_layout *rl, uint8_t *entry, uint32_t n,
                         const struct oz_entry_event *event, uint64_t *ret_words);
 

@@ -7,9 +7,9 @@ static const uint64_t unit_us[] = {1, 1000, 1000000};
 
 /* Returns NULL when a time is no multiple of the unit. Inlined with a constant unit, so that the
  * division is a multiplication. */
-static inline __attribute__((always_inline)) uint8_t *
-write_times(const struct oz_ring_layout *rl, const uint8_t *entry, uint32_t n, uint8_t *to,
-            int64_t unit)
+static inline __attribute__((always_inline)) uint8_t *write_times(const struct oz_ring_layout *rl,
+                                                                  const uint8_t *entry, uint32_t n,
+                                                                  uint8_t *to, int64_t unit)
 {
     int64_t at = oz_entry_time(entry);
     if (at % unit) return NULL;
@@ -178,8 +178,10 @@ static enum oz_status decode_times(const struct oz_ring_layout *rl, struct oz_ro
     for (uint32_t i = 0; i < n; i++, entry += rl->stride) {
         uint64_t x = oz_read_varint(r);
         int64_t step = i ? (int64_t)(x & INT64_MAX) : oz_unzigzag(x);
-        if (step > 2 * limit || step < -limit) at = limit + 1;
-        else at += step;
+        if (step > 2 * limit || step < -limit)
+            at = limit + 1;
+        else
+            at += step;
         if (OZ_UNLIKELY(at > limit)) OZ_FAIL(err, OZ_CORRUPT, "event %u has no possible time", i);
         oz_entry_set_time(entry, at * us);
     }
@@ -227,8 +229,7 @@ static inline uint64_t next_value(struct column *c, struct oz_row_reader *r)
 }
 
 static enum oz_status decode_value(const struct oz_ring_layout *rl, struct oz_row_reader *r,
-                                   uint8_t *entry, uint32_t n, uint32_t value,
-                                   struct oz_error *err)
+                                   uint8_t *entry, uint32_t n, uint32_t value, struct oz_error *err)
 {
     const struct oz_value_layout *v = &rl->value[value];
     if (v->kind == OZ_VALUE_MARK && !v->nullable) return OZ_OK;
@@ -283,6 +284,7 @@ enum oz_status oz_block_decode(const struct oz_ring_layout *rl, struct oz_row_re
     decode_ids(rl, r, entry, n);
     for (uint32_t i = 0; i < rl->n_values; i++) OZ_TRY(decode_value(rl, r, entry, n, i, err));
     make_sums(rl, entry, n);
-    if (r->bad) OZ_FAIL(err, OZ_CORRUPT, "a block of %u events ends early or holds a wrong code", n);
+    if (r->bad)
+        OZ_FAIL(err, OZ_CORRUPT, "a block of %u events ends early or holds a wrong code", n);
     return OZ_OK;
 }

@@ -1,7 +1,7 @@
 /* Exact sums of doubles: 192-bit two's complement fixed point with lsb 2^-96, little-endian limbs.
- * A double becomes fixed point once and without loss, addition is three add-with-carry, and reading rounds
- * once to the nearest double, ties to even. So a sum does not depend on the order of its values, what
- * was added can be taken away again, and the result is the correctly rounded sum.
+ * A double becomes fixed point once and without loss, addition is three add-with-carry, and reading
+ * rounds once to the nearest double, ties to even. So a sum does not depend on the order of its
+ * values, what was added can be taken away again, and the result is the correctly rounded sum.
  * Limits: |v| < 2^94; below 2^-44 a value is first rounded to a multiple of 2^-96 (oz_quantise(), a
  * function of the value alone). A total whose magnitude reaches 2^95 wraps. */
 #ifndef OZ_FEATURES_FIXED_POINT_H
@@ -86,8 +86,8 @@ static inline void oz_fix_of(double v, uint64_t *r)
     oz_add_carry(c, w2 ^ mask, 0, &r[2]);
 }
 
-/* The nearest double. The top 63 bits, with a sticky last bit for all that lies below them, are rounded
- * by the conversion instruction. */
+/* The nearest double. The top 63 bits, with a sticky last bit for all that lies below them, are
+ * rounded by the conversion instruction. */
 static inline double oz_fix_round(const uint64_t *a)
 {
     static const uint64_t zero[OZ_FIX_LIMBS];

@@ -61,14 +61,13 @@ OZ_COLD enum oz_status oz_ring_make_room(struct oz_row_work *w, uint32_t ring)
 }
 
 /* The first slot that some later event may see. */
-static uint32_t live_slot(const struct oz_row_layout *layout, const struct oz_row *row,
-                          const struct oz_ring_layout *rl, const struct oz_ring *r)
+static uint32_t live_slot(const struct oz_row *row, const struct oz_ring_layout *rl,
+                          const struct oz_ring *r)
 {
     if (row->last_us == OZ_TIME_NONE) return r->first;
     uint32_t slot = r->first;
     int64_t limit_us = row->last_us - rl->reach_us;
     while (oz_entry_time(oz_ring_slot(rl, r, slot)) <= limit_us) slot++;
-    (void)layout;
     if (!rl->keep_last) return slot;
     uint32_t settled = oz_entries_upper_back(rl, oz_ring_slot(rl, r, r->first), r->len - r->first,
                                              row->last_us - rl->settle_us);
@@ -80,7 +79,7 @@ enum oz_status oz_ring_trim(struct oz_row_work *w, uint32_t ring)
 {
     const struct oz_ring_layout *rl = &w->layout->ring[ring];
     struct oz_ring *r = oz_ring_of(w->layout, w->row, ring);
-    uint32_t n = live_slot(w->layout, w->row, rl, r) - r->first;
+    uint32_t n = live_slot(w->row, rl, r) - r->first;
     if (!n) return OZ_OK;
     struct oz_row_side *side = w->row->side;
     if (rl->all_time && !side) OZ_TRY(oz_row_side(w, &side));
@@ -108,13 +107,16 @@ static bool reaches_beyond(const struct oz_ring_layout *rl, const struct oz_refs
     return refs->n && oz_ref_at(rl, refs, refs->n - 1)->last_us > us;
 }
 
-static uint32_t first_beyond(const struct oz_ring_layout *rl, const struct oz_refs *refs, int64_t us)
+static uint32_t first_beyond(const struct oz_ring_layout *rl, const struct oz_refs *refs,
+                             int64_t us)
 {
     uint32_t lo = 0, hi = refs->n - 1;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
-        if (oz_ref_at(rl, refs, mid)->last_us <= us) lo = mid + 1;
-        else hi = mid;
+        if (oz_ref_at(rl, refs, mid)->last_us <= us)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo;
 }
@@ -130,15 +132,16 @@ enum oz_status oz_ring_spot(struct oz_row_work *w, uint32_t ring, int64_t us,
         struct oz_refs *refs;
         struct oz_block *page;
         spot.open = false;
-        spot.page = reaches_beyond(rl, &rs->page, us) ? first_beyond(rl, &rs->page, us) : rs->page.n;
+        spot.page =
+            reaches_beyond(rl, &rs->page, us) ? first_beyond(rl, &rs->page, us) : rs->page.n;
         OZ_TRY(oz_ring_refs(w, ring, spot.page, &refs, &page));
         spot.chunk = first_beyond(rl, refs, us);
         OZ_TRY(oz_part_get(w, ring, oz_ref_at(rl, refs, spot.chunk), false, &spot.block));
         spot.slot = oz_entries_upper(rl, spot.block->entry, spot.block->n, us);
     } else {
         if (rs) spot.page = rs->page.n, spot.chunk = rs->chunk.n;
-        spot.slot = r->first + oz_entries_upper_back(rl, oz_ring_slot(rl, r, r->first),
-                                                     r->len - r->first, us);
+        spot.slot = r->first +
+                    oz_entries_upper_back(rl, oz_ring_slot(rl, r, r->first), r->len - r->first, us);
     }
     *ret_spot = spot;
     return OZ_OK;
@@ -170,8 +173,9 @@ static enum oz_status step_back(struct oz_row_work *w, uint32_t ring, int64_t us
     return OZ_OK;
 }
 
-enum oz_status oz_ring_find(struct oz_row_work *w, uint32_t ring, const struct oz_entry_event *event,
-                            const struct oz_spot *from, bool *ret_found, struct oz_spot *ret_spot)
+enum oz_status oz_ring_find(struct oz_row_work *w, uint32_t ring,
+                            const struct oz_entry_event *event, const struct oz_spot *from,
+                            bool *ret_found, struct oz_spot *ret_spot)
 {
     const struct oz_ring_layout *rl = &w->layout->ring[ring];
     struct oz_ring *r = oz_ring_of(w->layout, w->row, ring);
@@ -229,8 +233,7 @@ enum oz_status oz_ring_insert(struct oz_row_work *w, uint32_t ring,
     oz_entries_insert(rl, oz_ring_slot(rl, r, spot->slot), r->len - spot->slot, event);
     r->len++;
     w->row->changed = true;
-    for (uint32_t b = 0; b < rl->n_bounds; b++)
-        r->cursor[b] += event->time_us <= w->row->last_us - rl->bound_us[b];
+    oz_ring_shift_cursors(rl, w->row, r, event->time_us);
     return OZ_OK;
 }
 
@@ -259,8 +262,8 @@ enum oz_status oz_ring_replace(struct oz_row_work *w, uint32_t ring,
 
 /* ---------- letting go */
 
-/* At most the ordinal of the first event newer than the time: exact in the open block, else the start of
- * its chunk or page, whether that is in memory or not. */
+/* At most the ordinal of the first event newer than the time: exact in the open block, else the
+ * start of its chunk or page, whether that is in memory or not. */
 static uint64_t ordinal_floor(struct oz_row_work *w, uint32_t ring, int64_t us)
 {
     const struct oz_ring_layout *rl = &w->layout->ring[ring];
@@ -288,8 +291,10 @@ enum oz_status oz_ring_expire(struct oz_row_work *w, uint32_t ring)
             struct oz_refs *refs;
             struct oz_block *page;
             OZ_TRY(oz_ring_refs(w, ring, 0, &refs, &page));
-            uint64_t end = oz_ring_first_ordinal(w->layout, w->row, ring) + oz_ref_at(rl, refs, 0)->n;
-            if (end + rl->keep_last > ordinal_floor(w, ring, w->row->last_us - rl->settle_us)) break;
+            uint64_t end =
+                oz_ring_first_ordinal(w->layout, w->row, ring) + oz_ref_at(rl, refs, 0)->n;
+            if (end + rl->keep_last > ordinal_floor(w, ring, w->row->last_us - rl->settle_us))
+                break;
         }
         OZ_TRY(oz_ring_drop_chunk(w, ring, false));
     }

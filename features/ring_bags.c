@@ -21,8 +21,10 @@ static enum oz_status count(struct oz_row_work *w, uint32_t bag, uint64_t from, 
         if (!n) OZ_FAIL(w->err, OZ_CORRUPT, "a row's index counts more events than there are");
         for (uint32_t i = 0; i < n; i++, entry += rl->stride) {
             uint64_t key = bag_key(&rl->value[value], oz_get_u64(entry + rl->value[value].raw_at));
-            if (add) OZ_TRY(oz_bag_add(b, w->io->pool, key, w->err));
-            else oz_bag_remove(b, key);
+            if (add)
+                OZ_TRY(oz_bag_add(b, w->io->pool, key, w->err));
+            else
+                oz_bag_remove(b, key);
         }
         from += n;
     }
@@ -63,8 +65,7 @@ enum oz_status oz_bags_inserted(struct oz_row_work *w, uint32_t ring, uint64_t o
         uint32_t value = w->layout->bag_value[i];
         if (w->layout->bag_ring[i] != ring) continue;
         uint64_t key = bag_key(&w->layout->ring[ring].value[value], event->value[value]);
-        if (b->from <= ordinal && ordinal < b->to)
-            OZ_TRY(oz_bag_add(b, w->io->pool, key, w->err));
+        if (b->from <= ordinal && ordinal < b->to) OZ_TRY(oz_bag_add(b, w->io->pool, key, w->err));
         b->from += ordinal < b->from;
         b->to += ordinal < b->to;
     }

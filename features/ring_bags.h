@@ -1,7 +1,7 @@
-/* The counted sets of the windows that ask for distinct values. A set holds exactly the events of the
- * ordinals [from, to) and is moved to a window when that is asked for: one or two events for the next
- * event, a few for a late one, all of the window when the row has just been read.
- * Ordinals are told when events are put in, so a set stays right between two moves. */
+/* The counted sets of the windows that ask for distinct values. A set holds exactly the events of
+ * the ordinals [from, to) and is moved to a window when that is asked for: one or two events for
+ * the next event, a few for a late one, all of the window when the row has just been read. Ordinals
+ * are told when events are put in, so a set stays right between two moves. */
 #ifndef OZ_FEATURES_RING_BAGS_H
 #define OZ_FEATURES_RING_BAGS_H
 #include "features/ring_place.h"

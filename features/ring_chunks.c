@@ -10,8 +10,7 @@ static void describe_chunk(const struct oz_ring_layout *rl, const struct oz_bloc
     ref->part = block->part;
     ref->n = block->n;
     ref->first_us = oz_entry_time(block->entry);
-    ref->last_us = ref->edge_us =
-        oz_entry_time(block->entry + (size_t)(block->n - 1) * rl->stride);
+    ref->last_us = ref->edge_us = oz_entry_time(block->entry + (size_t)(block->n - 1) * rl->stride);
     oz_entries_words(rl, block->entry, block->n, ref->word);
     for (uint32_t i = 0; i < rl->n_extremes; i++) {
         double min = INFINITY, max = -INFINITY;
@@ -68,8 +67,8 @@ static void shift_before(const struct oz_ring_layout *rl, const struct oz_refs *
 
 /* ---------- pages */
 
-/* Moves the refs from i on, F of them, into a page of their own, numbered `at` in the index; `start`
- * is what stands before `refs` in the ring's frame. */
+/* Moves the refs from i on, F of them, into a page of their own, numbered `at` in the index;
+ * `start` is what stands before `refs` in the ring's frame. */
 static enum oz_status make_page(struct oz_row_work *w, uint32_t ring, struct oz_refs *refs,
                                 uint32_t i, const uint64_t *start, uint32_t at)
 {
@@ -306,8 +305,10 @@ enum oz_status oz_ring_drop_chunk(struct oz_row_work *w, uint32_t ring, bool sat
     if (saturated) rs->saturated_us = OZ_MAX(rs->saturated_us, ref->last_us);
     uint32_t part = ref->part;
     memcpy(words, ref->word, 8 * rl->n_words);
-    if (page) OZ_TRY(shorten_page(w, ring, page, words));
-    else oz_refs_shift(rl, refs, 0, -1);
+    if (page)
+        OZ_TRY(shorten_page(w, ring, page, words));
+    else
+        oz_refs_shift(rl, refs, 0, -1);
     OZ_TRY(oz_part_delete(w, part));
     w->row->side->index_changed = true;
     w->row->changed = true;

@@ -25,7 +25,8 @@ enum oz_status oz_ring_refs(struct oz_row_work *w, uint32_t ring, uint32_t page,
     *ret_page = NULL;
     *ret_refs = &rs->chunk;
     if (page == rs->page.n) return OZ_OK;
-    OZ_TRY(oz_part_get(w, ring, oz_ref_at(&w->layout->ring[ring], &rs->page, page), true, ret_page));
+    OZ_TRY(
+        oz_part_get(w, ring, oz_ref_at(&w->layout->ring[ring], &rs->page, page), true, ret_page));
     *ret_refs = &(*ret_page)->refs;
     return OZ_OK;
 }
@@ -50,8 +51,10 @@ static uint32_t refs_upper(const struct oz_ring_layout *rl, const struct oz_refs
     uint32_t lo = 0, hi = refs->n;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
-        if (oz_ref_at(rl, refs, mid)->last_us <= us) lo = mid + 1;
-        else hi = mid;
+        if (oz_ref_at(rl, refs, mid)->last_us <= us)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo;
 }
@@ -63,13 +66,16 @@ static uint32_t refs_of_ordinal(const struct oz_ring_layout *rl, const struct oz
     uint32_t lo = 0, hi = refs->n;
     while (hi - lo > 1) {
         uint32_t mid = lo + (hi - lo) / 2;
-        if (oz_ref_before(rl, oz_ref_at(rl, refs, mid))[0] <= ordinal) lo = mid;
-        else hi = mid;
+        if (oz_ref_before(rl, oz_ref_at(rl, refs, mid))[0] <= ordinal)
+            lo = mid;
+        else
+            hi = mid;
     }
     return lo;
 }
 
-/* A place in a chunk of the index or of a loaded page: at its start, or behind it by time or slot. */
+/* A place in a chunk of the index or of a loaded page: at its start, or behind it by time or slot.
+ */
 static enum oz_status chunk_place(struct oz_row_work *w, uint32_t ring, struct oz_refs *refs,
                                   struct oz_place *p, const int64_t *us, uint32_t slot)
 {
@@ -86,7 +92,8 @@ static enum oz_status chunk_place(struct oz_row_work *w, uint32_t ring, struct o
         OZ_TRY(oz_part_get(w, ring, ref, false, &block));
         if (us) p->slot = oz_entries_upper(rl, block->entry, block->n, *us);
         if (OZ_UNLIKELY(p->slot >= block->n))
-            OZ_FAIL(w->err, OZ_CORRUPT, "part %u of a row does not agree with its index", ref->part);
+            OZ_FAIL(w->err, OZ_CORRUPT, "part %u of a row does not agree with its index",
+                    ref->part);
         p->entry0 = block->entry;
         p->entry = block->entry + (size_t)p->slot * rl->stride;
     }

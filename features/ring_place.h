@@ -1,8 +1,8 @@
 /* Places in a spilled ring: between pages, chunks and the open block, by time or by ordinal.
- * A place is found from the index: the page whose times reach beyond, in it the chunk, in it the slot.
- * Where a place is the start of a page or chunk, that part is not read: the index knows its totals. So a
- * window's end costs at most a page and a chunk.
- * Pointers in a place hold until the row's parts are shed or changed. */
+ * A place is found from the index: the page whose times reach beyond, in it the chunk, in it the
+ * slot. Where a place is the start of a page or chunk, that part is not read: the index knows its
+ * totals. So a window's end costs at most a page and a chunk. Pointers in a place hold until the
+ * row's parts are shed or changed. */
 #ifndef OZ_FEATURES_RING_PLACE_H
 #define OZ_FEATURES_RING_PLACE_H
 #include "features/row_parts.h"
@@ -12,8 +12,9 @@ struct oz_place {
     uint32_t page;  /* number in the index; as many as there are: behind the pages */
     uint32_t chunk; /* number in the page, or in the index; as many as there are: the open block */
     uint32_t slot;  /* in the chunk, or from the first of the open block */
-    const uint64_t *before[2];           /* totals before the block: their sum */
-    const uint8_t *entry, *entry0; /* of the place, and first of its block; NULL at a block's start */
+    const uint64_t *before[2]; /* totals before the block: their sum */
+    const uint8_t *entry,
+        *entry0; /* of the place, and first of its block; NULL at a block's start */
 };
 
 /* The first event with time > us. */
@@ -40,6 +41,5 @@ enum oz_status oz_ring_run(struct oz_row_work *w, uint32_t ring, uint64_t ordina
                            const uint8_t **ret_entry, uint32_t *ret_n) OZ_MUST_USE;
 /* The refs that hold chunk numbers of a page, or of the index itself. */
 enum oz_status oz_ring_refs(struct oz_row_work *w, uint32_t ring, uint32_t page,
-                            struct oz_refs **ret_refs,
-                            struct oz_block **ret_page) OZ_MUST_USE;
+                            struct oz_refs **ret_refs, struct oz_block **ret_page) OZ_MUST_USE;
 #endif

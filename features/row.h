@@ -9,6 +9,7 @@
  * Threads: the worker's own. Units: microseconds. */
 #ifndef OZ_FEATURES_ROW_H
 #define OZ_FEATURES_ROW_H
+#include "base/arena.h"
 #include "features/plan.h"
 #include "state/row_kind.h"
 

@@ -9,7 +9,8 @@ void oz_buf_fix(struct oz_buf *buf, const uint64_t *fix)
     uint8_t sign = bytes[FIX_BYTES - 1] & 0x80 ? 0xff : 0;
     unsigned low = 0, high = FIX_BYTES;
     while (low < FIX_BYTES && !bytes[low]) low++;
-    while (high > low && bytes[high - 1] == sign && (high - 1 == low || !((bytes[high - 2] ^ sign) & 0x80)))
+    while (high > low && bytes[high - 1] == sign &&
+           (high - 1 == low || !((bytes[high - 2] ^ sign) & 0x80)))
         high--;
     if (high == low && sign) high++;
     oz_buf_put_u8(buf, (uint8_t)low);

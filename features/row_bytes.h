@@ -1,6 +1,6 @@
-/* The small numbers of a stored row: LEB128 varints, zigzag where they can be negative, little-endian
- * fixed-width words, and exact totals without their zero bytes.
- * A reader never leaves its bytes: what is missing reads as 0 and sets `bad`; ask once at the end. */
+/* The small numbers of a stored row: LEB128 varints, zigzag where they can be negative,
+ * little-endian fixed-width words, and exact totals without their zero bytes. A reader never leaves
+ * its bytes: what is missing reads as 0 and sets `bad`; ask once at the end. */
 #ifndef OZ_FEATURES_ROW_BYTES_H
 #define OZ_FEATURES_ROW_BYTES_H
 #include "base/buf.h"

@@ -11,9 +11,8 @@ struct resolver {
 };
 
 static const unsigned uses_of[OZ_AGG_COUNT_OF] = {
-    [OZ_AGG_COUNT] = OZ_USE_COUNT,      [OZ_AGG_SUM] = OZ_USE_SUM,
-    [OZ_AGG_MEAN] = OZ_USE_SUM,         [OZ_AGG_MIN] = OZ_USE_EXTREME,
-    [OZ_AGG_MAX] = OZ_USE_EXTREME,      [OZ_AGG_LAST] = OZ_USE_LAST,
+    [OZ_AGG_COUNT] = OZ_USE_COUNT,      [OZ_AGG_SUM] = OZ_USE_SUM,     [OZ_AGG_MEAN] = OZ_USE_SUM,
+    [OZ_AGG_MIN] = OZ_USE_EXTREME,      [OZ_AGG_MAX] = OZ_USE_EXTREME, [OZ_AGG_LAST] = OZ_USE_LAST,
     [OZ_AGG_DISTINCT] = OZ_USE_DISTINCT};
 
 static enum oz_status check_aggregate(struct resolver *r, const struct oz_aggregate *a)
@@ -31,12 +30,14 @@ static enum oz_status check_aggregate(struct resolver *r, const struct oz_aggreg
     bool all_time = !a->over_us && !a->last;
     enum oz_value_kind kind = a->value < 0 ? OZ_VALUE_MARK : ring->value[a->value].kind;
     if (a->agg == OZ_AGG_DISTINCT && all_time && kind != OZ_VALUE_FLAG && kind != OZ_VALUE_MARK)
-        OZ_FAIL(r->err, OZ_CONFIG,
-                "%s: distinct needs `over` or `last`, since over all time every value would have to "
-                "be kept",
-                text);
+        OZ_FAIL(
+            r->err, OZ_CONFIG,
+            "%s: distinct needs `over` or `last`, since over all time every value would have to "
+            "be kept",
+            text);
     if (kind == OZ_VALUE_KEY && a->agg != OZ_AGG_COUNT && a->agg != OZ_AGG_DISTINCT)
-        OZ_FAIL(r->err, OZ_CONFIG, "%s: a value that is only compared has count and distinct", text);
+        OZ_FAIL(r->err, OZ_CONFIG, "%s: a value that is only compared has count and distinct",
+                text);
     return OZ_OK;
 }
 
@@ -114,8 +115,10 @@ static enum oz_status resolve_window(struct resolver *r, const struct oz_aggrega
 {
     struct oz_ring_layout *rl = &r->layout->ring[a->ring];
     struct oz_window w = {.head = OZ_HEAD_SELF, .delay_us = a->delay_us, .last = a->last};
-    if (a->ring || a->delay_us) OZ_TRY(find_bound(r, rl, a->delay_us, &w.head));
-    else w.excluding_current = a->excluding_current;
+    if (a->ring || a->delay_us)
+        OZ_TRY(find_bound(r, rl, a->delay_us, &w.head));
+    else
+        w.excluding_current = a->excluding_current;
     w.tail = a->last ? OZ_TAIL_LAST : OZ_TAIL_ALL;
     if (a->over_us) {
         OZ_TRY(find_bound(r, rl, a->over_us + a->delay_us, &w.tail));
@@ -135,14 +138,14 @@ static enum oz_status resolve_window(struct resolver *r, const struct oz_aggrega
 static void resolve_read(struct resolver *r, const struct oz_aggregate *a, uint16_t out,
                          struct oz_read *ret_read)
 {
-    static const enum oz_read_op plain[] = {OZ_READ_COUNT, OZ_READ_SUM,  OZ_READ_MEAN,
-                                            OZ_READ_MIN,   OZ_READ_MAX,  OZ_READ_LAST,
+    static const enum oz_read_op plain[] = {OZ_READ_COUNT,   OZ_READ_SUM, OZ_READ_MEAN,
+                                            OZ_READ_MIN,     OZ_READ_MAX, OZ_READ_LAST,
                                             OZ_READ_DISTINCT};
-    static const enum oz_read_op ones[] = {OZ_READ_COUNT,    OZ_READ_ONES_SUM, OZ_READ_ONES_MEAN,
-                                           OZ_READ_ONES_MIN, OZ_READ_ONES_MAX, OZ_READ_LAST,
-                                           OZ_READ_ONES_DISTINCT};
-    static const enum oz_read_op mark[] = {OZ_READ_COUNT,    OZ_READ_MARK_SUM, OZ_READ_MARK_ONE,
-                                           OZ_READ_MARK_ONE, OZ_READ_MARK_ONE, OZ_READ_MARK_ONE,
+    static const enum oz_read_op ones[] = {
+        OZ_READ_COUNT,    OZ_READ_ONES_SUM, OZ_READ_ONES_MEAN,    OZ_READ_ONES_MIN,
+        OZ_READ_ONES_MAX, OZ_READ_LAST,     OZ_READ_ONES_DISTINCT};
+    static const enum oz_read_op mark[] = {OZ_READ_COUNT,        OZ_READ_MARK_SUM, OZ_READ_MARK_ONE,
+                                           OZ_READ_MARK_ONE,     OZ_READ_MARK_ONE, OZ_READ_MARK_ONE,
                                            OZ_READ_MARK_DISTINCT};
     struct oz_row_layout *layout = r->layout;
     struct oz_read x = {.op = OZ_READ_COUNT, .out = out, .bag = -1};
@@ -194,7 +197,8 @@ static enum oz_status resolve_windows(struct resolver *r)
             to->first_read = n_reads;
             for (uint32_t k = i; k < n; k++)
                 if (r->entity->aggregate[k].ring == ring && same_window(&window[i], &window[k]))
-                    resolve_read(r, &r->entity->aggregate[k], (uint16_t)k, &layout->read[n_reads++]);
+                    resolve_read(r, &r->entity->aggregate[k], (uint16_t)k,
+                                 &layout->read[n_reads++]);
             to->n_reads = n_reads - to->first_read;
         }
         layout->ring[ring].n_windows = n_windows - layout->ring[ring].first_window;

@@ -3,8 +3,8 @@
  *
  * Entry, by ring; a multiple of 8 bytes:
  *   | time i64 | id 0, 8 or 16 | raw values 8 each | sums 3 x u64 each | counts u32 each |
- * Sums and counts are running totals of everything before the entry in its block. What a value costs:
- *   DOUBLE  raw; a sum if one is asked for; a count of what is not null if that is asked for
+ * Sums and counts are running totals of everything before the entry in its block. What a value
+ * costs: DOUBLE  raw; a sum if one is asked for; a count of what is not null if that is asked for
  *   FLAG    a count of ones; a count of what is not null if it can be null
  *   MARK    a count of what is there, or nothing if it always is
  *   KEY     raw; a count of what is not null if that is asked for
@@ -17,7 +17,7 @@
 #define OZ_FEATURES_ROW_LAYOUT_H
 #include "features/plan.h"
 
-#define OZ_TIME_NONE (INT64_MIN / 2) /* before every time: nothing is there yet */
+#define OZ_TIME_NONE  (INT64_MIN / 2) /* before every time: nothing is there yet */
 #define OZ_TIME_LIMIT (INT64_C(1) << 60)
 
 enum {
@@ -35,7 +35,7 @@ struct oz_column_at {
 struct oz_value_layout {
     enum oz_value_kind kind;
     bool nullable;
-    bool outlives; /* its newest value is kept when its event is not */
+    bool outlives;                              /* its newest value is kept when its event is not */
     uint16_t raw_at, sum_at, count_at, ones_at; /* 0: none */
     uint16_t sum_word, count_word, ones_word;
     int extreme; /* its number among those whose minimum and maximum are kept, or -1 */
@@ -47,15 +47,15 @@ struct oz_ring_layout {
     uint32_t id_words, n_values;
     bool replaces, all_time, has_bags, all_time_last;
     int64_t lateness_us;
-    int64_t reach_us; /* no later event sees what is older than the newest scored event by this */
+    int64_t reach_us;   /* no later event sees what is older than the newest scored event by this */
     uint32_t keep_last; /* but these many events before it by settle_us are kept */
     int64_t settle_us;
     int64_t tail_us, all_time_delay_us; /* longest; 0: none; -1: none */
     uint32_t n_bounds;
     int64_t *bound_us;
     uint32_t n_raws, n_sums, n_counts, n_ones, n_extremes;
-    struct oz_column_at raw[OZ_RING_VALUES_MAX], sum[OZ_RING_VALUES_MAX],
-        count[OZ_RING_VALUES_MAX], ones[OZ_RING_VALUES_MAX];
+    struct oz_column_at raw[OZ_RING_VALUES_MAX], sum[OZ_RING_VALUES_MAX], count[OZ_RING_VALUES_MAX],
+        ones[OZ_RING_VALUES_MAX];
     uint16_t extreme_value[OZ_RING_VALUES_MAX];
     struct oz_value_layout value[OZ_RING_VALUES_MAX];
     uint32_t first_window, n_windows;

@@ -47,8 +47,10 @@ void oz_refs_shift(const struct oz_ring_layout *rl, struct oz_refs *refs, uint32
 static void free_block(struct oz_pool *pool, struct oz_block *block)
 {
     if (!block) return;
-    if (block->page) oz_pool_put(pool, block->refs.ref, block->refs.bytes);
-    else oz_pool_put(pool, block->entry, block->bytes);
+    if (block->page)
+        oz_pool_put(pool, block->refs.ref, block->refs.bytes);
+    else
+        oz_pool_put(pool, block->entry, block->bytes);
     oz_pool_put(pool, block, sizeof *block);
 }
 
@@ -73,7 +75,8 @@ static enum oz_status new_block(struct oz_row_work *w, uint32_t ring, uint32_t p
         status = oz_refs_reserve(w, rl, &block->refs, n);
     } else {
         void *items = NULL;
-        status = grow(w->io->pool, &items, &block->cap, &block->bytes, 0, n + 1, rl->stride, w->err);
+        status =
+            grow(w->io->pool, &items, &block->cap, &block->bytes, 0, n + 1, rl->stride, w->err);
         block->entry = items;
     }
     if (status) {
@@ -208,7 +211,8 @@ static void encode_refs(const struct oz_ring_layout *rl, const struct oz_refs *r
     }
 }
 
-/* The refs that follow, with the totals before each counted from *before, which goes on to the end. */
+/* The refs that follow, with the totals before each counted from *before, which goes on to the end.
+ */
 static enum oz_status decode_refs(struct oz_row_work *w, const struct oz_ring_layout *rl,
                                   struct oz_row_reader *r, struct oz_refs *refs, uint32_t n,
                                   bool pages, int64_t *at, uint64_t *before)
@@ -221,11 +225,12 @@ static enum oz_status decode_refs(struct oz_row_work *w, const struct oz_ring_la
         memset(ref, 0, rl->ref_bytes);
         ref->part = (uint32_t)oz_read_within(r, OZ_PART_FIRST_CHUNK, w->row->side->next_part - 1);
         ref->n = (uint32_t)oz_read_within(r, 1, pages ? page_max(w->layout) : events_max);
-        uint64_t events =
-            pages ? oz_read_within(r, ref->n, (uint64_t)ref->n * events_max) : ref->n;
+        uint64_t events = pages ? oz_read_within(r, ref->n, (uint64_t)ref->n * events_max) : ref->n;
         int64_t step = oz_unzigzag(oz_read_varint(r));
-        if (step > (int64_t)span || step < -(int64_t)span || (step < 0 && i)) r->bad = true;
-        else ref->first_us = (i ? *at : 0) + step;
+        if (step > (int64_t)span || step < -(int64_t)span || (step < 0 && i))
+            r->bad = true;
+        else
+            ref->first_us = (i ? *at : 0) + step;
         ref->last_us = ref->first_us + (int64_t)oz_read_within(r, 0, span);
         ref->edge_us = ref->last_us;
         if (pages)
@@ -348,8 +353,8 @@ static OZ_COLD enum oz_status load(struct oz_row_work *w, uint32_t ring, const s
     return OZ_OK;
 }
 
-enum oz_status oz_part_get(struct oz_row_work *w, uint32_t ring, const struct oz_ref *ref, bool page,
-                           struct oz_block **ret_block)
+enum oz_status oz_part_get(struct oz_row_work *w, uint32_t ring, const struct oz_ref *ref,
+                           bool page, struct oz_block **ret_block)
 {
     struct oz_row_side *side = w->row->side;
     for (uint32_t i = 0; i < side->n_blocks; i++) {
@@ -405,8 +410,10 @@ enum oz_status oz_parts_encode(struct oz_row_work *w, struct oz_sealed *sealed)
         if (!buf) return OZ_NO_MEMORY;
         oz_buf_put_u8(buf, OZ_ROW_VERSION);
         oz_buf_varint(buf, block->ring);
-        if (block->page) encode_refs(rl, &block->refs, false, buf);
-        else oz_block_encode(rl, block->entry, block->n, buf);
+        if (block->page)
+            encode_refs(rl, &block->refs, false, buf);
+        else
+            oz_block_encode(rl, block->entry, block->n, buf);
         OZ_TRY(oz_sealed_end(sealed, w->err));
         block->changed = block->fresh = false;
         block->changed_epoch = OZ_MAX(block->changed_epoch, w->io->epoch);

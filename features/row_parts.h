@@ -3,8 +3,8 @@
  *   index = version u8 | ring by ring: pages varint, chunks varint, refs
  *   page  = version u8 | ring varint | refs                  as many as its ref in the index says
  *   chunk = version u8 | ring varint | block                 features/block_codec.h
- *   ref   = part | n | events (of a page) | first time, zigzag of the difference to the last time of the ref
- *           before | last - first | edge - first (of a page) | totals | {min, max} f64 each
+ *   ref   = part | n | events (of a page) | first time, zigzag of the difference to the last time
+ * of the ref before | last - first | edge - first (of a page) | totals | {min, max} f64 each
  *
  * A chunk or page is read when something in it is asked for, and dropped again, the longest unused
  * first, once it is in the store as it is. What is changed stays until it has been stored.
@@ -18,8 +18,8 @@
 enum { OZ_ROW_VERSION = 1 };
 
 /* A chunk, or a page, that a ref tells of. The pointer holds until the parts are shed. */
-enum oz_status oz_part_get(struct oz_row_work *w, uint32_t ring, const struct oz_ref *ref, bool page,
-                           struct oz_block **ret_block) OZ_MUST_USE;
+enum oz_status oz_part_get(struct oz_row_work *w, uint32_t ring, const struct oz_ref *ref,
+                           bool page, struct oz_block **ret_block) OZ_MUST_USE;
 /* A new part, empty, with room for n entries and a sentinel, or for n refs. */
 enum oz_status oz_part_new(struct oz_row_work *w, uint32_t ring, bool page, uint32_t n,
                            struct oz_block **ret_block) OZ_MUST_USE;
@@ -28,7 +28,8 @@ enum oz_status oz_part_reserve(struct oz_row_work *w, struct oz_block *block) OZ
 void oz_part_changed(struct oz_row_work *w, struct oz_block *block);
 /* Out of memory, and out of the store with the next encoding. */
 enum oz_status oz_part_delete(struct oz_row_work *w, uint32_t part) OZ_MUST_USE;
-/* Drops what need not stay in memory, down to the row's share. No pointer to a block holds after it. */
+/* Drops what need not stay in memory, down to the row's share. No pointer to a block holds after
+ * it. */
 void oz_parts_shed(struct oz_row_work *w);
 void oz_parts_free(struct oz_row_side *side, const struct oz_row_layout *layout,
                    struct oz_pool *pool);

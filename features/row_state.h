@@ -9,9 +9,9 @@
  * A cursor is the first slot with time > newest scored time - bound. They are kept only while the
  * ring is not spilled; a spilled ring finds its positions in the index.
  *
- * Ordinals and totals "before" count in a frame of the ring's own that starts anywhere: only differences
- * are used, so dropping the oldest changes nothing behind it.
- * Ownership: everything a row points at is from its pool. Threads: the row's worker. */
+ * Ordinals and totals "before" count in a frame of the ring's own that starts anywhere: only
+ * differences are used, so dropping the oldest changes nothing behind it. Ownership: everything a
+ * row points at is from its pool. Threads: the row's worker. */
 #ifndef OZ_FEATURES_ROW_STATE_H
 #define OZ_FEATURES_ROW_STATE_H
 #include "features/bag.h"

@@ -5,11 +5,11 @@
 #include "base/hash.h"
 #include "state/row_table.h"
 
-/* Which rows may go is decided by a clock (second chance): a hand goes round over the row numbers, a row
- * that was asked for since it last came by is passed once. Against a list in the order of use this costs
- * a hit one store into a line that it has read anyway, and no neighbours.
- * Rows that the store lacks are pending: they stand in a list in the order of their last change, so what
- * a write made clean is its beginning, and what the current epoch changed is its end. */
+/* Which rows may go is decided by a clock (second chance): a hand goes round over the row numbers,
+ * a row that was asked for since it last came by is passed once. Against a list in the order of use
+ * this costs a hit one store into a line that it has read anyway, and no neighbours. Rows that the
+ * store lacks are pending: they stand in a list in the order of their last change, so what a write
+ * made clean is its beginning, and what the current epoch changed is its end. */
 enum { RESERVE_SHARE = 8, AHEAD = 8, KEY_SHOWN_BYTES = 64 };
 
 struct oz_cache {
@@ -163,8 +163,9 @@ void oz_cache_free(struct oz_cache *cache)
     oz_free(cache);
 }
 
-/* An eighth of the region is left for what rows allocate while they are worked on. What is overdrawn
- * comes off too, so that region and overdraft together stay within the region's size in the long run. */
+/* An eighth of the region is left for what rows allocate while they are worked on. What is
+ * overdrawn comes off too, so that region and overdraft together stay within the region's size in
+ * the long run. */
 static size_t used_bytes_wanted(const struct oz_cache *cache)
 {
     size_t region = oz_pool_region_bytes(cache->pool);
@@ -312,8 +313,8 @@ static enum oz_status scratch(struct oz_cache *cache, size_t n, struct oz_error 
     return oz_grow((void **)&cache->value, &cache->cap_value, n, sizeof *cache->value, err);
 }
 
-/* An empty key is a null one. Their place in the batch is looked up like any other (under a hash of its
- * own, where no row ever is), as a branch less in the passes is worth more than the look-up. */
+/* An empty key is a null one. Their place in the batch is looked up like any other (under a hash of
+ * its own, where no row ever is), as a branch less in the passes is worth more than the look-up. */
 static enum oz_status take_keys(struct oz_cache *cache, const struct oz_key *key, size_t n,
                                 struct oz_error *err)
 {
@@ -361,9 +362,9 @@ static enum oz_status read_part(struct oz_row_io *io, uint32_t part, const uint8
     struct oz_row_head *head = cache->io_row;
     OZ_ASSERT(head);
     uint8_t key[OZ_STORE_KEY_BYTES_MAX];
-    struct oz_bytes store_key = {
-        key, oz_store_key(key, head->partition, cache->entity,
-                          oz_row_table_key(&cache->table, head), head->key_len, part)};
+    struct oz_bytes store_key = {key, oz_store_key(key, head->partition, cache->entity,
+                                                   oz_row_table_key(&cache->table, head),
+                                                   head->key_len, part)};
     struct oz_bytes value;
     *ret_payload = NULL;
     *ret_len = 0;
@@ -408,8 +409,8 @@ enum oz_status oz_cache_seal(struct oz_cache *cache, struct oz_sealed *sealed, s
     for (struct oz_row_head *head = cache->first_changed; head; head = head->next) {
         if (head->next) __builtin_prefetch(row_of(head->next));
         set_io(cache, head, stored);
-        oz_sealed_row(sealed, cache->entity, head->partition,
-                      oz_row_table_key(&cache->table, head), head->key_len, kind->layout);
+        oz_sealed_row(sealed, cache->entity, head->partition, oz_row_table_key(&cache->table, head),
+                      head->key_len, kind->layout);
         enum oz_status status = kind->encode(kind->ctx, row_of(head), &cache->io, sealed, err);
         if (status != OZ_OK) {
             name_row(cache, head, err);
@@ -451,8 +452,8 @@ void oz_cache_drop(struct oz_cache *cache)
 
 bool oz_cache_wants_seal(const struct oz_cache *cache)
 {
-    return cache->n_pending && (cache->short_of_memory ||
-                                cache->pending_bytes > oz_pool_region_bytes(cache->pool) / 2);
+    return cache->n_pending &&
+           (cache->short_of_memory || cache->pending_bytes > oz_pool_region_bytes(cache->pool) / 2);
 }
 
 void oz_cache_get_stats(const struct oz_cache *cache, struct oz_cache_stats *ret_stats)

@@ -1,7 +1,7 @@
-/* One process a state folder: an advisory lock on `ouzel.lock`, which the system lets go when the holder
- * ends, however it ends. The file stays; only the lock counts.
- * Errors: OZ_STATE when another holds it (the message has folder and pid) or when the folder holds files
- * of something else; OZ_IO when it cannot be made. */
+/* One process a state folder: an advisory lock on `ouzel.lock`, which the system lets go when the
+ * holder ends, however it ends. The file stays; only the lock counts. Errors: OZ_STATE when another
+ * holds it (the message has folder and pid) or when the folder holds files of something else; OZ_IO
+ * when it cannot be made. */
 #ifndef OZ_STATE_FOLDER_LOCK_H
 #define OZ_STATE_FOLDER_LOCK_H
 #include "base/memory.h"

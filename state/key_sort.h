@@ -1,6 +1,6 @@
-/* Keys in the order of their bytes: the first sixteen as two numbers, so that most comparisons touch
- * nothing else. Equal keys stay in the order of their numbers.
- * Threads: any. Ownership: the tails are borrowed. */
+/* Keys in the order of their bytes: the first sixteen as two numbers, so that most comparisons
+ * touch nothing else. Equal keys stay in the order of their numbers. Threads: any. Ownership: the
+ * tails are borrowed. */
 #ifndef OZ_STATE_KEY_SORT_H
 #define OZ_STATE_KEY_SORT_H
 #include "base/base.h"

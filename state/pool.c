@@ -2,11 +2,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* The textbook's buddy allocator (Knuth, volume 1, section 2.5), with one byte a smallest block beside
- * the region instead of a tag inside: what is given out is the caller's to the last byte. Deviation: the
- * region need not be a power of two. It is then several trees of falling size, one for each bit that is
- * set in its number of blocks. They need no bookkeeping: an aligned block that lies inside the region as
- * a whole lies inside one tree, so two buddies merge exactly when both are inside. */
+/* The textbook's buddy allocator (Knuth, volume 1, section 2.5), with one byte a smallest block
+ * beside the region instead of a tag inside: what is given out is the caller's to the last byte.
+ * Deviation: the region need not be a power of two. It is then several trees of falling size, one
+ * for each bit that is set in its number of blocks. They need no bookkeeping: an aligned block that
+ * lies inside the region as a whole lies inside one tree, so two buddies merge exactly when both
+ * are inside. */
 enum { ORDER_MAX = 40, OVERDRAFT_HEAD_BYTES = OZ_POOL_BLOCK_MIN };
 #define HUGE_PAGES_FROM ((size_t)32 << 20)
 
@@ -99,7 +100,8 @@ static unsigned order_of(size_t n_bytes)
     return n_units <= 1 ? 0 : 64 - (unsigned)__builtin_clzll(n_units - 1);
 }
 
-/* An overdrawn block is rounded to whole smallest blocks only; the heap's own pointer lies in front. */
+/* An overdrawn block is rounded to whole smallest blocks only; the heap's own pointer lies in
+ * front. */
 static size_t overdraft_bytes(size_t n_bytes)
 {
     return (OZ_MAX(n_bytes, (size_t)1) + OZ_POOL_BLOCK_MIN - 1) & ~(size_t)(OZ_POOL_BLOCK_MIN - 1);

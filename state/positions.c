@@ -32,11 +32,19 @@ enum oz_status oz_positions_init(struct oz_positions *pos, uint32_t n_partitions
     pos->source = oz_malloc((n_source + n_changelog) * sizeof *pos->source);
     if (!pos->source) return oz_no_memory(err);
     pos->changelog = pos->source + n_source;
-    for (size_t i = 0; i < n_source + n_changelog; i++) pos->source[i] = OZ_NO_OFFSET;
     pos->n_partitions = n_partitions;
     pos->n_sources = n_sources;
     pos->n_entities = n_entities;
+    oz_positions_reset(pos);
     return OZ_OK;
+}
+
+void oz_positions_reset(struct oz_positions *pos)
+{
+    size_t n = (size_t)pos->n_partitions * (pos->n_sources + pos->n_entities);
+    for (size_t i = 0; i < n; i++) pos->source[i] = OZ_NO_OFFSET; /* the changelog's are behind them */
+    pos->epoch = 0;
+    pos->time_us = 0;
 }
 
 static bool same_shape(const struct oz_positions *a, const struct oz_positions *b)

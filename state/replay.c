@@ -34,11 +34,12 @@ static enum oz_status compare_meta(const struct replay *r, const struct oz_buf *
     if (at == stored->len && at == r->options->meta_len) return OZ_OK;
     size_t from = at - OZ_MIN(at, (size_t)SHOWN_BYTES / 3); /* some words in front, to find it by */
     char sa[SHOWN_BYTES + 1], sb[SHOWN_BYTES + 1];
-    OZ_FAIL(err, OZ_STATE,
-            "the state in %s was made by another definition: at byte %zu it has '%s', this pipeline "
-            "'%s'; run the pipeline that made it, or give this one a name and a state.dir of its own",
-            oz_store_dir(r->store), at, shown(sa, a, stored->len, from),
-            shown(sb, b, r->options->meta_len, from));
+    OZ_FAIL(
+        err, OZ_STATE,
+        "the state in %s was made by another definition: at byte %zu it has '%s', this pipeline "
+        "'%s'; run the pipeline that made it, or give this one a name and a state.dir of its own",
+        oz_store_dir(r->store), at, shown(sa, a, stored->len, from),
+        shown(sb, b, r->options->meta_len, from));
 }
 
 static bool any_offset(const struct oz_positions *pos)
@@ -73,15 +74,16 @@ static enum oz_status refuse_rows_in_changelog(struct replay *r, struct oz_error
     enum oz_status status = r->changelog->replay(r->changelog->ctx, &r->begin, &r->end,
                                                  r->options->wait_us, &visitor, err);
     if (status != OZ_FOUND) return status;
-    OZ_FAIL(err, OZ_STATE,
-            "the changelog of %s has rows in partition %u, but the consumer group has no committed "
-            "offsets: the group was reset or has expired; delete the changelog topics to begin with "
-            "empty state, or set the group's offsets to where they were",
-            r->options->entity_name[first.entity], first.partition);
+    OZ_FAIL(
+        err, OZ_STATE,
+        "the changelog of %s has rows in partition %u, but the consumer group has no committed "
+        "offsets: the group was reset or has expired; delete the changelog topics to begin with "
+        "empty state, or set the group's offsets to where they were",
+        r->options->entity_name[first.entity], first.partition);
 }
 
-/* The first positions go in before anything is processed: a crash after the first commit and before the
- * first write then finds where the changelog's tail begins. */
+/* The first positions go in before anything is processed: a crash after the first commit and before
+ * the first write then finds where the changelog's tail begins. */
 static enum oz_status begin_fresh(struct replay *r, struct oz_error *err)
 {
     bool has_rows;
@@ -102,7 +104,8 @@ static enum oz_status begin_fresh(struct replay *r, struct oz_error *err)
     return oz_store_write(r->store, NULL, 0, r->pos, err);
 }
 
-/* Every offset that is committed must be at or behind the store's: the store follows, it never leads. */
+/* Every offset that is committed must be at or behind the store's: the store follows, it never
+ * leads. */
 static enum oz_status check_sources(const struct replay *r, struct oz_error *err)
 {
     uint32_t n_sources = r->pos->n_sources;
@@ -116,13 +119,14 @@ static enum oz_status check_sources(const struct replay *r, struct oz_error *err
                     "group has no committed offset there: it was reset or has expired; set it, or "
                     "delete the folder and the changelog topics to begin with empty state",
                     oz_store_dir(r->store), (long long)r->pos->source[i], name, partition);
-        OZ_FAIL(err, OZ_STATE,
-                "the state in %s is ahead of the consumer group: offset %lld of %s partition %u, the "
-                "group has %lld; the group was set back or the state is of another one; set the "
-                "group's offsets to where they were, or delete the folder and the changelog topics to "
-                "begin with empty state",
-                oz_store_dir(r->store), (long long)r->pos->source[i], name, partition,
-                (long long)r->committed->source[i]);
+        OZ_FAIL(
+            err, OZ_STATE,
+            "the state in %s is ahead of the consumer group: offset %lld of %s partition %u, the "
+            "group has %lld; the group was set back or the state is of another one; set the "
+            "group's offsets to where they were, or delete the folder and the changelog topics to "
+            "begin with empty state",
+            oz_store_dir(r->store), (long long)r->pos->source[i], name, partition,
+            (long long)r->committed->source[i]);
     }
     return OZ_OK;
 }
@@ -176,7 +180,8 @@ static enum oz_status show_progress(const struct replay *r, uint64_t left, struc
 {
     const struct oz_replay_options *o = r->options;
     if (o->progress && !o->progress(o->progress_ctx, r->n_records, left))
-        OZ_FAIL(err, OZ_RETRY, "stopped while the changelog was read; the next start goes on there");
+        OZ_FAIL(err, OZ_RETRY,
+                "stopped while the changelog was read; the next start goes on there");
     return OZ_OK;
 }
 
@@ -236,11 +241,11 @@ static enum oz_status read_tail(struct replay *r, struct oz_error *err)
     struct oz_changelog_visitor visitor = {
         .ctx = r, .record = take_record, .waiting = still_waiting};
     struct oz_positions from;
-    OZ_TRY(oz_positions_init(&from, r->pos->n_partitions, r->pos->n_sources, r->pos->n_entities,
-                             err));
+    OZ_TRY(
+        oz_positions_init(&from, r->pos->n_partitions, r->pos->n_sources, r->pos->n_entities, err));
     oz_positions_copy(&from, r->pos);
-    enum oz_status status = r->changelog->replay(r->changelog->ctx, &from, &r->end,
-                                                 r->options->wait_us, &visitor, err);
+    enum oz_status status =
+        r->changelog->replay(r->changelog->ctx, &from, &r->end, r->options->wait_us, &visitor, err);
     oz_positions_clear(&from);
     OZ_TRY(status);
     for (size_t i = 0; i < (size_t)r->pos->n_partitions * r->pos->n_entities; i++)
@@ -260,8 +265,8 @@ static enum oz_status resume_exactly_once(struct replay *r, struct oz_error *err
     return read_tail(r, err);
 }
 
-/* The store is written before the offsets are committed, so it is never behind. Where it has no offset
- * nothing was ever applied, and the group's own place counts. */
+/* The store is written before the offsets are committed, so it is never behind. Where it has no
+ * offset nothing was ever applied, and the group's own place counts. */
 static void resume_at_least_once(struct replay *r)
 {
     for (size_t i = 0; i < (size_t)r->pos->n_partitions * r->pos->n_sources; i++)

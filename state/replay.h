@@ -1,15 +1,15 @@
-/* What a start does with the local state, before the first record is read: it brings the store to the
- * committed epoch, or says why it cannot (state/PROTOCOL.md, "Start").
+/* What a start does with the local state, before the first record is read: it brings the store to
+ * the committed epoch, or says why it cannot (state/PROTOCOL.md, "Start").
  *
  *   nothing committed, empty store      fresh: meta and first positions are written
- *   exactly once, store and commit      the changelog's tail is read into the store, up to its end as of
- *                                       now; then the store stands at the committed offsets
- *   at least once, store                resume at the store's own offsets, nothing is read
- *   anything else                       OZ_STATE: names what does not fit and what to do
+ *   exactly once, store and commit      the changelog's tail is read into the store, up to its end
+ * as of now; then the store stands at the committed offsets at least once, store resume at the
+ * store's own offsets, nothing is read anything else                       OZ_STATE: names what
+ * does not fit and what to do
  *
- * One process holds all partitions. The committed offsets are fetched (stable) BEFORE this is called, as
- * the changelog's end must be asked for after them; that is done in here.
- * Threads: one, before any other uses the store. Errors: OZ_STATE, OZ_CORRUPT for a damaged record of the
+ * One process holds all partitions. The committed offsets are fetched (stable) BEFORE this is
+ * called, as the changelog's end must be asked for after them; that is done in here. Threads: one,
+ * before any other uses the store. Errors: OZ_STATE, OZ_CORRUPT for a damaged record of the
  * changelog, what changelog and store say; OZ_RETRY when progress() asked to stop. */
 #ifndef OZ_STATE_REPLAY_H
 #define OZ_STATE_REPLAY_H
@@ -31,13 +31,13 @@ struct oz_replay_options {
 };
 
 struct oz_replay_result {
-    bool fresh;         /* nothing was ever committed: the first transaction carries the meta records */
+    bool fresh; /* nothing was ever committed: the first transaction carries the meta records */
     uint64_t n_records; /* read from the tail */
 };
 
-/* `changelog` may be NULL when not exactly_once (then its offsets stay OZ_NO_OFFSET). ret_pos was made by
- * oz_positions_init() with committed's shape: where the store stands and reading begins. A source offset
- * of OZ_NO_OFFSET in it has never been read: the caller's `start` decides. */
+/* `changelog` may be NULL when not exactly_once (then its offsets stay OZ_NO_OFFSET). ret_pos was
+ * made by oz_positions_init() with committed's shape: where the store stands and reading begins. A
+ * source offset of OZ_NO_OFFSET in it has never been read: the caller's `start` decides. */
 enum oz_status oz_replay(struct oz_store *store, struct oz_changelog *changelog,
                          const struct oz_positions *committed,
                          const struct oz_replay_options *options, struct oz_positions *ret_pos,

@@ -11,9 +11,10 @@
 struct oz_row_io {
     struct oz_pool *pool;
     uint64_t epoch;        /* the one that changes now belong to; counts from 1 */
-    uint64_t stored_epoch; /* changes up to this one are in the store: what has not changed since may be
-                              dropped from memory and read again */
-    /* Reads a part's payload: *ret_payload is NULL when there is none; valid until the next call. */
+    uint64_t stored_epoch; /* changes up to this one are in the store: what has not changed since
+                              may be dropped from memory and read again */
+    /* Reads a part's payload: *ret_payload is NULL when there is none; valid until the next call.
+     */
     enum oz_status (*read)(struct oz_row_io *io, uint32_t part, const uint8_t **ret_payload,
                            size_t *ret_len, struct oz_error *err);
     uint64_t reads, read_bytes; /* counts */
@@ -28,7 +29,8 @@ struct oz_row_kind {
     /* From the payload of the main part. On failure the row is as after clear(). */
     enum oz_status (*decode)(const void *ctx, void *row, struct oz_row_io *io,
                              const uint8_t *payload, size_t len, struct oz_error *err);
-    /* Appends every part that changed since the last encode (or decode) and takes them for written. */
+    /* Appends every part that changed since the last encode (or decode) and takes them for written.
+     */
     enum oz_status (*encode)(const void *ctx, void *row, struct oz_row_io *io,
                              struct oz_sealed *sealed, struct oz_error *err);
     void (*clear)(const void *ctx, void *row, struct oz_pool *pool);

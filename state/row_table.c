@@ -13,8 +13,8 @@ static void *map(size_t n_bytes)
     return p;
 }
 
-/* Workers share the keys out by their hash, so some of its bits are the same in the whole table. Mixed
- * once more, every bit of it counts in the tag's upper ones, which choose the place. */
+/* Workers share the keys out by their hash, so some of its bits are the same in the whole table.
+ * Mixed once more, every bit of it counts in the tag's upper ones, which choose the place. */
 static uint32_t tag_of(uint64_t hash, uint32_t partition)
 {
     return (uint32_t)((hash + partition * UINT64_C(0xd1342543de82ef95)) *
@@ -70,14 +70,15 @@ static struct oz_row_head *probe(const struct oz_row_table *table, const struct 
     return NULL;
 }
 
-struct oz_row_head *oz_row_table_find(const struct oz_row_table *table, const struct oz_row_key *key)
+struct oz_row_head *oz_row_table_find(const struct oz_row_table *table,
+                                      const struct oz_row_key *key)
 {
     uint32_t tag = tag_of(key->hash, key->partition);
     return probe(table, key, tag, tag >> table->shift);
 }
 
-/* Four passes over a few keys, each asking for what the next one reads: the entry, the row's number, its
- * head and key. The last one compares; a tag that misled goes on by itself. */
+/* Four passes over a few keys, each asking for what the next one reads: the entry, the row's
+ * number, its head and key. The last one compares; a tag that misled goes on by itself. */
 static void find_together(const struct oz_row_table *table, const struct oz_row_key *key, size_t n,
                           struct oz_row_head **ret_head)
 {
@@ -107,8 +108,8 @@ static void find_together(const struct oz_row_table *table, const struct oz_row_
             ret_head[i] = probe(table, &key[i], tag[i], at[i]);
 }
 
-void oz_row_table_find_many(const struct oz_row_table *table, const struct oz_row_key *key, size_t n,
-                            struct oz_row_head **ret_head)
+void oz_row_table_find_many(const struct oz_row_table *table, const struct oz_row_key *key,
+                            size_t n, struct oz_row_head **ret_head)
 {
     for (size_t i = 0; i < n; i += TOGETHER)
         find_together(table, key + i, OZ_MIN(n - i, (size_t)TOGETHER), ret_head + i);

@@ -1,28 +1,28 @@
 /* Where the cached rows of one cache are: by their key's hash, and by number.
- * Layout: an open-addressing table (linear probing, deletion by shifting back) of 8-byte entries, a tag
- * of the hash and a row number; and an array of pointers by number, the free numbers chained through it.
- * The table is at most half full and doubles; it grows without a look at the rows, as the tag is enough
- * to find an entry's new place. Both arrays are mapped and not taken from the heap: they grow with the
- * rows, which the pool bounds.
- * A row is one block: this head, the kind's row_bytes, the key.
- * Threads: one. Ownership: the blocks are the cache's. */
+ * Layout: an open-addressing table (linear probing, deletion by shifting back) of 8-byte entries, a
+ * tag of the hash and a row number; and an array of pointers by number, the free numbers chained
+ * through it. The table is at most half full and doubles; it grows without a look at the rows, as
+ * the tag is enough to find an entry's new place. Both arrays are mapped and not taken from the
+ * heap: they grow with the rows, which the pool bounds. A row is one block: this head, the kind's
+ * row_bytes, the key. Threads: one. Ownership: the blocks are the cache's. */
 #ifndef OZ_STATE_ROW_TABLE_H
 #define OZ_STATE_ROW_TABLE_H
 #include "base/memory.h"
 
 struct oz_row_head {
     uint64_t hash;
-    uint64_t changed_epoch;           /* the newest epoch with a change; 0: as it was read or made */
-    uint64_t batch;                   /* the newest fetch that asked for it */
-    struct oz_row_head *prev, *next;  /* among the pending rows */
-    uint64_t bytes;                   /* of the pool, as far as was seen */
+    uint64_t changed_epoch;          /* the newest epoch with a change; 0: as it was read or made */
+    uint64_t batch;                  /* the newest fetch that asked for it */
+    struct oz_row_head *prev, *next; /* among the pending rows */
+    uint64_t bytes;                  /* of the pool, as far as was seen */
     uint32_t number, partition;
     uint16_t key_len;
     bool pending;    /* the store does not have it as it is */
     bool referenced; /* asked for since the clock's hand came by */
 };
 enum { OZ_ROW_HEAD_BYTES = 64 };
-_Static_assert(sizeof(struct oz_row_head) <= OZ_ROW_HEAD_BYTES, "a row begins on its own cache line");
+_Static_assert(sizeof(struct oz_row_head) <= OZ_ROW_HEAD_BYTES,
+               "a row begins on its own cache line");
 
 struct oz_row_entry {
     uint32_t tag, number_plus_1; /* 0: empty */
@@ -52,8 +52,8 @@ struct oz_row_head *oz_row_table_find(const struct oz_row_table *table,
                                       const struct oz_row_key *key);
 /* Looks n keys up, several at a time so that the CPU waits for many cache lines at once; NULL where
  * there is none. */
-void oz_row_table_find_many(const struct oz_row_table *table, const struct oz_row_key *key, size_t n,
-                            struct oz_row_head **ret_head);
+void oz_row_table_find_many(const struct oz_row_table *table, const struct oz_row_key *key,
+                            size_t n, struct oz_row_head **ret_head);
 /* Gives the head a number; its key must not be in. */
 enum oz_status oz_row_table_insert(struct oz_row_table *table, struct oz_row_head *head,
                                    struct oz_error *err) OZ_MUST_USE;

@@ -1,10 +1,10 @@
-/* The changed parts of an epoch, frozen as bytes: what goes to the changelog in step 2 and, once the
- * epoch is committed, to the store in step 5.
- * Layout: key and value bytes of all parts one behind the other, and a list that points into them.
- *   key    u16be key_length | key | u32be part          part 0: main, 1: index, 2..: chunks
- *   value  u32le crc32c | u16le format | u16le layout | payload     or none: the part is deleted
- * The checksum covers everything behind it. Threads: one at a time; it is handed on whole.
- * Ownership: buffers are the sealed set's own and are used again after oz_sealed_reset(). */
+/* The changed parts of an epoch, frozen as bytes: what goes to the changelog in step 2 and, once
+ * the epoch is committed, to the store in step 5. Layout: key and value bytes of all parts one
+ * behind the other, and a list that points into them. key    u16be key_length | key | u32be part
+ * part 0: main, 1: index, 2..: chunks value  u32le crc32c | u16le format | u16le layout | payload
+ * or none: the part is deleted The checksum covers everything behind it. Threads: one at a time; it
+ * is handed on whole. Ownership: buffers are the sealed set's own and are used again after
+ * oz_sealed_reset(). */
 #ifndef OZ_STATE_SEALED_H
 #define OZ_STATE_SEALED_H
 #include "base/buf.h"
@@ -52,7 +52,8 @@ enum oz_status oz_sealed_put(struct oz_sealed *sealed, uint8_t entity, uint32_t 
 size_t oz_part_key(uint8_t *to, const char *key, uint32_t key_len, uint32_t part);
 /* Fills the header of a value whose payload stands behind it; len is of both. */
 void oz_part_close(uint8_t *value, size_t len, uint16_t layout);
-/* Checks a value's checksum, format and layout and gives its payload. OZ_CORRUPT names what is off. */
+/* Checks a value's checksum, format and layout and gives its payload. OZ_CORRUPT names what is off.
+ */
 enum oz_status oz_part_open(const uint8_t *value, size_t len, uint16_t layout,
                             const uint8_t **ret_payload, size_t *ret_len,
                             struct oz_error *err) OZ_MUST_USE;

@@ -1,15 +1,14 @@
 /* The rows on disk: RocksDB, one column family, always a committed prefix of the changelog.
- *   key    u16be partition | u8 entity | changelog key      value as in the changelog (state/sealed.h)
- *   offsets, one record a partition, key u16be partition | u8 OZ_STORE_OFFSETS: value as a part's, its
- *           payload u32le partitions, sources, entities | u64le epoch | i64le time | i64le source[] |
- *           i64le changelog[]
- *   meta, key u16be 0 | u8 OZ_STORE_META: value as a part's, its payload JSON: pipeline, entities,
- *           partitions, the text of every layout
- * The folder holds `ouzel.lock` (locked while open; the holder's pid is in it) and RocksDB's `rows/`.
- * The write-ahead log is on and not synced: a killed process loses nothing.
- * Threads: reads from any; one writer. Ownership: a folder belongs to one process, by a lock file.
- * Errors: OZ_STATE when another process holds the folder or it belongs to something else, OZ_CORRUPT,
- * OZ_IO with RocksDB's own words (a full disk says so). */
+ *   key    u16be partition | u8 entity | changelog key      value as in the changelog
+ * (state/sealed.h) offsets, one record a partition, key u16be partition | u8 OZ_STORE_OFFSETS:
+ * value as a part's, its payload u32le partitions, sources, entities | u64le epoch | i64le time |
+ * i64le source[] | i64le changelog[] meta, key u16be 0 | u8 OZ_STORE_META: value as a part's, its
+ * payload JSON: pipeline, entities, partitions, the text of every layout The folder holds
+ * `ouzel.lock` (locked while open; the holder's pid is in it) and RocksDB's `rows/`. The
+ * write-ahead log is on and not synced: a killed process loses nothing. Threads: reads from any;
+ * one writer. Ownership: a folder belongs to one process, by a lock file. Errors: OZ_STATE when
+ * another process holds the folder or it belongs to something else, OZ_CORRUPT, OZ_IO with
+ * RocksDB's own words (a full disk says so). */
 #ifndef OZ_STATE_STORE_H
 #define OZ_STATE_STORE_H
 #include "base/columns.h"
@@ -30,8 +29,10 @@ enum oz_status oz_positions_init(struct oz_positions *pos, uint32_t n_partitions
                                  uint32_t n_sources, uint32_t n_entities,
                                  struct oz_error *err) OZ_MUST_USE; /* all OZ_NO_OFFSET */
 void oz_positions_copy(struct oz_positions *pos, const struct oz_positions *from); /* same shape */
+void oz_positions_reset(struct oz_positions *pos); /* as after init */
 void oz_positions_clear(struct oz_positions *pos);
-/* One partition's record, value bytes; decode checks everything and takes the larger epoch and time. */
+/* One partition's record, value bytes; decode checks everything and takes the larger epoch and
+ * time. */
 void oz_positions_encode(const struct oz_positions *pos, uint32_t partition,
                          struct oz_buf *ret_value);
 enum oz_status oz_positions_decode(struct oz_positions *pos, uint32_t partition,
@@ -44,14 +45,18 @@ enum oz_status oz_store_open(const char *dir, size_t memory_bytes, struct oz_sto
 void oz_store_close(struct oz_store *store);
 const char *oz_store_dir(const struct oz_store *store);
 
-/* Writes the store's key of a part, at most OZ_STORE_KEY_BYTES_MAX bytes, and returns its length. */
-enum { OZ_STORE_KEY_HEAD_BYTES = 3,
-       OZ_STORE_KEY_BYTES_MAX = OZ_STORE_KEY_HEAD_BYTES + OZ_ROW_KEY_BYTES_MAX + OZ_PART_KEY_EXTRA_BYTES };
+/* Writes the store's key of a part, at most OZ_STORE_KEY_BYTES_MAX bytes, and returns its length.
+ */
+enum {
+    OZ_STORE_KEY_HEAD_BYTES = 3,
+    OZ_STORE_KEY_BYTES_MAX =
+        OZ_STORE_KEY_HEAD_BYTES + OZ_ROW_KEY_BYTES_MAX + OZ_PART_KEY_EXTRA_BYTES
+};
 size_t oz_store_key(uint8_t *to, uint32_t partition, uint8_t entity, const char *key,
                     uint32_t key_len, uint32_t part);
 
-/* Values of n keys at once, sorted inside; a missing one has len 0 and data NULL. Values are valid until
- * the reader's next call (n == 0 lets go of them). A reader belongs to one thread. */
+/* Values of n keys at once, sorted inside; a missing one has len 0 and data NULL. Values are valid
+ * until the reader's next call (n == 0 lets go of them). A reader belongs to one thread. */
 struct oz_store_reader;
 struct oz_bytes {
     const uint8_t *data;
@@ -64,13 +69,13 @@ enum oz_status oz_store_get_many(struct oz_store_reader *reader, const struct oz
                                  size_t n, struct oz_bytes *ret_value,
                                  struct oz_error *err) OZ_MUST_USE;
 
-/* One atomic write of everything that is due: of several sealed sets the later one's part wins; `pos`
- * may be NULL (tests). */
+/* One atomic write of everything that is due: of several sealed sets the later one's part wins;
+ * `pos` may be NULL (tests). */
 enum oz_status oz_store_write(struct oz_store *store, const struct oz_sealed *const *sealed,
                               size_t n_sealed, const struct oz_positions *pos,
                               struct oz_error *err) OZ_MUST_USE;
-/* *ret_found false: nothing was ever written with positions. Shape mismatch with what `ret_pos` was made
- * for: OZ_STATE; a missing or damaged record: OZ_CORRUPT. */
+/* *ret_found false: nothing was ever written with positions, ret_pos is reset. Shape mismatch with what `ret_pos` was
+ * made for: OZ_STATE; a missing or damaged record: OZ_CORRUPT. */
 enum oz_status oz_store_positions(struct oz_store *store, struct oz_positions *ret_pos,
                                   bool *ret_found, struct oz_error *err) OZ_MUST_USE;
 /* Whether there is any row. */

@@ -16,10 +16,10 @@ enum {
     LEVELS = 7,
     LEVELS_UNCOMPRESSED = 2,
 };
-#define MEMTABLE_BYTES_MIN ((size_t)1 << 20)
-#define MEMTABLE_BYTES_MAX ((size_t)64 << 20)
+#define MEMTABLE_BYTES_MIN    ((size_t)1 << 20)
+#define MEMTABLE_BYTES_MAX    ((size_t)64 << 20)
 #define BLOCK_CACHE_BYTES_MIN ((size_t)1 << 20)
-#define FILTER_SHARE 0.02 /* of a memtable, for its own filter: most cold keys are not in it */
+#define FILTER_SHARE          0.02 /* of a memtable, for its own filter: most cold keys are not in it */
 
 struct oz_store {
     char *dir;
@@ -73,15 +73,16 @@ static void set_table_options(struct oz_store *store, size_t cache_bytes)
     rocksdb_block_based_options_destroy(table);
 }
 
-/* Memtables take up to 3/8 of the memory, the block cache the rest. Rows are packed when they get here:
- * the two levels that are written most stay uncompressed, lower ones are for the disk's sake. */
+/* Memtables take up to 3/8 of the memory, the block cache the rest. Rows are packed when they get
+ * here: the two levels that are written most stay uncompressed, lower ones are for the disk's sake.
+ */
 static void set_options(struct oz_store *store, size_t memory_bytes)
 {
     rocksdb_options_t *o = store->options = rocksdb_options_create();
     size_t memtable = OZ_MIN(OZ_MAX(memory_bytes / 8, MEMTABLE_BYTES_MIN), MEMTABLE_BYTES_MAX);
     size_t all = memtable * MEMTABLES_MAX;
-    size_t cache = memory_bytes > all + BLOCK_CACHE_BYTES_MIN ? memory_bytes - all
-                                                              : BLOCK_CACHE_BYTES_MIN;
+    size_t cache =
+        memory_bytes > all + BLOCK_CACHE_BYTES_MIN ? memory_bytes - all : BLOCK_CACHE_BYTES_MIN;
     rocksdb_options_set_create_if_missing(o, 1);
     rocksdb_options_set_write_buffer_size(o, memtable);
     rocksdb_options_set_max_write_buffer_number(o, MEMTABLES_MAX);
@@ -116,8 +117,8 @@ static enum oz_status open_rocksdb(struct oz_store *store, struct oz_error *err)
     const char *name = "default"; /* opened by name, as only that gives a handle for multi-gets */
     const rocksdb_options_t *options = store->options;
     char *text = NULL;
-    store->db = rocksdb_open_column_families(store->options, path, 1, &name, &options, &store->rows,
-                                             &text);
+    store->db =
+        rocksdb_open_column_families(store->options, path, 1, &name, &options, &store->rows, &text);
     return text ? rocksdb_failed(store, text, err) : OZ_OK;
 }
 
@@ -179,8 +180,7 @@ size_t oz_store_key(uint8_t *to, uint32_t partition, uint8_t entity, const char 
 {
     OZ_ASSERT(key_len <= OZ_ROW_KEY_BYTES_MAX);
     key_head(to, partition, entity);
-    return OZ_STORE_KEY_HEAD_BYTES +
-           oz_part_key(to + OZ_STORE_KEY_HEAD_BYTES, key, key_len, part);
+    return OZ_STORE_KEY_HEAD_BYTES + oz_part_key(to + OZ_STORE_KEY_HEAD_BYTES, key, key_len, part);
 }
 
 enum oz_status oz_store_reader_new(struct oz_store *store, struct oz_store_reader **ret_reader,
@@ -212,7 +212,8 @@ void oz_store_reader_free(struct oz_store_reader *reader)
     oz_free(reader);
 }
 
-static enum oz_status grow_one(void **items, size_t cap, size_t n, size_t each, struct oz_error *err)
+static enum oz_status grow_one(void **items, size_t cap, size_t n, size_t each,
+                               struct oz_error *err)
 {
     return oz_grow(items, &cap, n, each, err);
 }
@@ -276,8 +277,8 @@ enum oz_status oz_store_get_many(struct oz_store_reader *reader, const struct oz
     return OZ_OK;
 }
 
-/* All parts of all sets, sorted by key; the number counts them through, so the last one of equal keys is
- * the one that was sealed last. */
+/* All parts of all sets, sorted by key; the number counts them through, so the last one of equal
+ * keys is the one that was sealed last. */
 static enum oz_status gather(struct oz_store *store, const struct oz_sealed *const *sealed,
                              size_t n_sealed, size_t *ret_n, struct oz_error *err)
 {
@@ -375,8 +376,7 @@ enum oz_status oz_store_positions(struct oz_store *store, struct oz_positions *r
                                   bool *ret_found, struct oz_error *err)
 {
     uint32_t n_found = 0;
-    ret_pos->epoch = 0;
-    ret_pos->time_us = 0;
+    oz_positions_reset(ret_pos);
     for (uint32_t p = 0; p < ret_pos->n_partitions; p++) {
         uint8_t key[OZ_STORE_KEY_HEAD_BYTES];
         key_head(key, p, OZ_STORE_OFFSETS);

@@ -12,12 +12,12 @@ struct backfill_options {
 };
 
 static const struct oz_option option[] = {
-    {"from", true, 'i', "source=FILE: JSON lines, plain, .zst or .gz; once a source"},
-    {"target", true, 't', "source.field: the truth, joined to each event by id"},
-    {"output", true, 'o', "the table: a .csv or .csv.zst; - for standard output (default)"},
-    {"scores", false, 'm', "the models' scores too"},
-    {"state", true, 'd', "keep the rows in this folder"},
-    {NULL, false, 0, NULL},
+    {"from", true, 'i', "source=FILE: JSON lines, plain, .zst or .gz; once a source", 0},
+    {"target", true, 't', "source.field: the truth, joined to each event by id", 0},
+    {"output", true, 'o', "the table: a .csv or .csv.zst; - for standard output (default)", 'o'},
+    {"scores", false, 'm', "the models' scores too", 0},
+    {"state", true, 'd', "keep the rows in this folder", 0},
+    {NULL, false, 0, NULL, 0},
 };
 
 static bool take(void *ctx, int key, const char *value)

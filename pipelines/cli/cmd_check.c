@@ -3,7 +3,7 @@
 #include "pipelines/cli/command.h"
 #include "stream/kafka_client.h"
 
-static const struct oz_option option[] = {{NULL, false, 0, NULL}};
+static const struct oz_option option[] = {{NULL, false, 0, NULL, 0}};
 
 static bool take(void *ctx, int key, const char *value)
 {

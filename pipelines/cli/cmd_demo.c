@@ -20,16 +20,16 @@ struct demo_options {
 };
 
 static const struct oz_option option[] = {
-    {"for", true, 'f', "how long: 5m, ever (1m)"},
-    {"rate", true, 'r', "events a second (20000)"},
-    {"folder", true, 'd', "the demo's own folder (./ouzel-demo)"},
-    {"pipeline", true, 'p', "another pipeline file than the example's"},
-    {"seed", true, 'e', "of the generator (1)"},
-    {"customers", true, 'c', "how many (5000)"},
-    {"terminals", true, 't', "how many (10000)"},
-    {"write", true, 'w', "only write transactions and labels as files into this folder"},
-    {"days", true, 'n', "how many days to write (120)"},
-    {NULL, false, 0, NULL},
+    {"for", true, 'f', "how long: 5m, ever (1m)", 0},
+    {"rate", true, 'r', "events a second (20000)", 0},
+    {"folder", true, 'd', "the demo's own folder (./ouzel-demo)", 0},
+    {"pipeline", true, 'p', "another pipeline file than the example's", 0},
+    {"seed", true, 'e', "of the generator (1)", 0},
+    {"customers", true, 'c', "how many (5000)", 0},
+    {"terminals", true, 't', "how many (10000)", 0},
+    {"write", true, 'w', "only write transactions and labels as files into this folder", 0},
+    {"days", true, 'n', "how many days to write (120)", 0},
+    {NULL, false, 0, NULL, 0},
 };
 
 static bool number(const char *name, const char *value, int64_t max, int64_t *ret_n)

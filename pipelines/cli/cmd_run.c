@@ -14,8 +14,8 @@ struct run_options {
 };
 
 static const struct oz_option option[] = {
-    {"broker-wait", true, 'w', "how long to wait for a broker at start (60s)"},
-    {NULL, false, 0, NULL},
+    {"broker-wait", true, 'w', "how long to wait for a broker at start (60s)", 0},
+    {NULL, false, 0, NULL, 0},
 };
 
 static bool take(void *ctx, int key, const char *value)

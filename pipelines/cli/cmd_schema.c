@@ -3,8 +3,8 @@
 #include "pipelines/cli/command.h"
 
 static const struct oz_option option[] = {
-    {"reference", false, 'r', "the table of keys in Markdown instead"},
-    {NULL, false, 0, NULL},
+    {"reference", false, 'r', "the table of keys in Markdown instead", 0},
+    {NULL, false, 0, NULL, 0},
 };
 
 static bool take(void *ctx, int key, const char *value)

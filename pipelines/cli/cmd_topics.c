@@ -13,10 +13,10 @@ struct topics_options {
 };
 
 static const struct oz_option option[] = {
-    {"create", false, 'c', "make those that are missing"},
-    {"partitions", true, 'p', "of new source topics (4); a present source topic's count wins"},
-    {"replication", true, 'r', "of new topics (the broker's default)"},
-    {NULL, false, 0, NULL},
+    {"create", false, 'c', "make those that are missing", 0},
+    {"partitions", true, 'p', "of new source topics (4); a present source topic's count wins", 0},
+    {"replication", true, 'r', "of new topics (the broker's default)", 0},
+    {NULL, false, 0, NULL, 0},
 };
 
 static bool number(const char *value, long max, long *ret_n)

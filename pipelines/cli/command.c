@@ -58,11 +58,11 @@ int oz_report(enum oz_status status, const struct oz_error *err)
 /* ---- options */
 
 static const struct oz_option common_option[] = {
-    {"set", true, 's', "key=value instead of the file's, e.g. --set epoch.every=1s"},
-    {"log-level", true, 'l', "error, warn, info, debug or trace"},
-    {"log-format", true, 'f', "text or json"},
-    {"help", false, 'h', "this text"},
-    {NULL, false, 0, NULL},
+    {"set", true, 's', "key=value instead of the file's, e.g. --set epoch.every=1s", 0},
+    {"log-level", true, 'l', "error, warn, info, debug or trace", 0},
+    {"log-format", true, 'f', "text or json", 0},
+    {"help", false, 'h', "this text", 0},
+    {NULL, false, 0, NULL, 0},
 };
 
 struct log_options {
@@ -123,6 +123,13 @@ static const struct oz_option *find_option(const struct oz_option *option, const
     return NULL;
 }
 
+static const struct oz_option *find_letter(const struct oz_option *option, const char *name)
+{
+    for (const struct oz_option *o = option; o->name && !name[1]; o++)
+        if (o->letter == name[0]) return o;
+    return NULL;
+}
+
 static bool is_common(const struct oz_option *o)
 {
     return o >= common_option && o < common_option + OZ_COUNT_OF(common_option);
@@ -161,7 +168,8 @@ int oz_parse_options(int argc, char **argv, const struct oz_option *option,
         }
         const char *name = arg + (arg[1] == '-' ? 2 : 1);
         size_t len = strcspn(name, "=");
-        const struct oz_option *o = arg[1] == '-' ? find_option(option, name, len) : NULL;
+        const struct oz_option *o =
+            arg[1] == '-' ? find_option(option, name, len) : find_letter(option, name);
         if (!o) return unknown_option(argv[0], option, name, len);
         const char *value = name[len] == '=' ? name + len + 1 : NULL;
         if (o->takes_value && !value && i + 1 < argc) value = argv[++i];

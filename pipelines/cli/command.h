@@ -25,6 +25,7 @@ struct oz_option {
     bool takes_value;
     int key; /* what the callback gets */
     const char *help;
+    char letter; /* "-o" for "--output"; 0: none */
 };
 /* Parses argv[1..]: options anywhere, positional arguments in order (key 0). The callback returns false
  * to refuse a value, after it has printed why. Returns 0, or the exit code 2; on --help prints the

@@ -126,7 +126,7 @@ static void draw_alerts(struct oz_demo_screen *screen, struct oz_demo_board *boa
 
 void oz_demo_screen_draw(struct oz_demo_screen *screen, struct oz_demo_board *board, double seconds)
 {
-    char day[OZ_INSTANT_BYTES_MAX], progress[64];
+    char day[OZ_INSTANT_BYTES_MAX], progress[96];
     measure(screen, board);
     if (!screen->on_terminal) {
         say_plain(screen, board, seconds);

@@ -228,7 +228,7 @@ static void make_day(struct oz_fraud_generator *gen)
     gen->n_made = 0;
     for (uint32_t c = 0; c < gen->config.customers; c++)
         make_transactions(gen, c, start_us, weekend, &random);
-    qsort(gen->made, gen->n_made, sizeof(*gen->made), by_time);
+    if (gen->n_made) qsort(gen->made, gen->n_made, sizeof(*gen->made), by_time);
     for (size_t i = 0; i < gen->n_made; i++) {
         gen->made[i].tx_id = gen->next_tx_id++;
         send_transaction(gen, gen->made[i]);

@@ -189,11 +189,12 @@ static enum oz_status decode_range(struct worker *w, struct oz_engine *eng, size
             __builtin_prefetch(bat->record[i + 4].value + 64);
         }
         enum oz_decode_stage stage = OZ_DECODE_OK;
+        uint64_t nulled = 0;
         int64_t now_us = eng->now_us ? *eng->now_us : rec->timestamp_ms * 1000;
         enum oz_status status =
             oz_decode(w->decoder[rec->source], rec->value, rec->value_len, now_us,
-                      &bat->table[rec->source], bat->row[i], &w->arena, &stage,
-                      &w->nulled[OZ_NULLED_RANGE], &w->err);
+                      &bat->table[rec->source], bat->row[i], &w->arena, &stage, &nulled, &w->err);
+        w->nulled[OZ_NULLED_RANGE] += nulled;
         bat->fate[i] = OZ_FATE_ROW;
         bat->dead_stage[i] = (uint8_t)stage;
         for (uint32_t e = 0; e < eng->plan->n_entities; e++) {

@@ -1,10 +1,10 @@
-/* The cache against a naive twin: a plain list of numbers for each key, with a copy of the last committed
- * one to go back to. Random sequences of fetch, change, seal, commit, store and abort over thousands of
- * keys, with a pool that holds a small part of them, so that rows leave and come back all the time;
- * after each fetch every row must hold exactly the twin's numbers. In the end the store is read by a new
- * cache, and compared byte by byte with what another number of workers made of the same sequence.
- * Also: the heap is not asked for anything in steady state, damaged rows are told and named, and any
- * failing allocation leaves the cache as usable as it was. */
+/* The cache against a naive twin: a plain list of numbers for each key, with a copy of the last
+ * committed one to go back to. Random sequences of fetch, change, seal, commit, store and abort
+ * over thousands of keys, with a pool that holds a small part of them, so that rows leave and come
+ * back all the time; after each fetch every row must hold exactly the twin's numbers. In the end
+ * the store is read by a new cache, and compared byte by byte with what another number of workers
+ * made of the same sequence. Also: the heap is not asked for anything in steady state, damaged rows
+ * are told and named, and any failing allocation leaves the cache as usable as it was. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -202,8 +202,8 @@ static void change_row(struct world *w, struct oz_cache *cache, struct twin *t, 
     oz_cache_change(cache, row);
 }
 
-/* One batch of one entity: random keys, some hot, some null, some more than once. Every worker gets its
- * share, in the batch's order. */
+/* One batch of one entity: random keys, some hot, some null, some more than once. Every worker gets
+ * its share, in the batch's order. */
 static void run_batch(struct world *w, int entity)
 {
     static struct oz_key key[BATCH_MAX];
@@ -222,8 +222,10 @@ static void run_batch(struct world *w, int entity)
         size_t n = 0;
         for (size_t i = 0; i < n_all; i++) {
             struct oz_key k = {0};
-            if (chosen[i] >= 0) k = w->twin[entity][chosen[i]].key;
-            else if (random[i] % 2) k = (struct oz_key){.data = "", .len = 0};
+            if (chosen[i] >= 0)
+                k = w->twin[entity][chosen[i]].key;
+            else if (random[i] % 2)
+                k = (struct oz_key){.data = "", .len = 0};
             if (chosen[i] >= 0 ? k.hash % w->n_workers != worker : worker != 0) continue;
             which[n] = (int)i;
             key[n++] = k;
@@ -251,14 +253,17 @@ static bool any_wants_seal(struct world *w)
     return false;
 }
 
-/* Epochs end at the same places whatever the number of workers, so that their stores can be compared. */
+/* Epochs end at the same places whatever the number of workers, so that their stores can be
+ * compared. */
 static void run_sequence(struct world *w, int n_steps, bool may_seal_early)
 {
     for (int step = 0; step < n_steps; step++) {
         run_batch(w, step % ENTITIES);
         uint64_t r = next_random(&w->seed) % 100;
-        if (r < 20) commit(w);
-        else if (r < 24) abort_epoch(w, r % 2);
+        if (r < 20)
+            commit(w);
+        else if (r < 24)
+            abort_epoch(w, r % 2);
         else if (r < 27) {
             store_due(w);
             tell_stored(w, w->epoch - 1);
@@ -305,12 +310,15 @@ static void test_against_twin(void **state)
         struct oz_cache_stats stats;
         open_world(&w, 1, pool_bytes[i], i + 1);
         run_sequence(&w, 1500, true);
+        assert_int_equal(oz_cache_fetch(w.cache[0][0], NULL, 0, NULL, NULL), OZ_OK);
         oz_cache_get_stats(w.cache[0][0], &stats);
         assert_true(w.n_aborts > 20 && w.n_stores > 20 && w.n_emptied > 20);
         assert_true(stats.created > 500);
-        assert_int_equal(stats.pinned_rows, stats.changed_rows);
-        if (i < 2) assert_true(stats.evicted > 10000);
-        else assert_int_equal(stats.evicted, 0);
+        assert_int_equal(stats.pinned_rows, 0);
+        if (i < 2)
+            assert_true(stats.evicted > 10000);
+        else
+            assert_int_equal(stats.evicted, 0);
         check_reopened(&w);
         close_world(&w);
     }
@@ -345,8 +353,8 @@ static void test_number_of_workers(void **state)
     for (int i = 0; i < WORKERS_MAX; i++) oz_buf_clear(&dump[i].buf);
 }
 
-/* Warm, a batch with cached, cold and new keys, its seal and the way back to clean rows ask the heap for
- * nothing. (RocksDB has a heap of its own.) */
+/* Warm, a batch with cached, cold and new keys, its seal and the way back to clean rows ask the
+ * heap for nothing. (RocksDB has a heap of its own.) */
 static void test_no_allocation(void **state)
 {
     (void)state;
@@ -385,9 +393,9 @@ static void test_no_allocation(void **state)
     }
     assert_int_equal(oz_allocations(), allocations);
     oz_cache_get_stats(cache, &stats);
-    assert_true(stats.evicted - evicted > 5000);        /* rows came and went */
-    assert_true(stats.created - created >= 6400);       /* new keys */
-    assert_true(stats.misses > stats.created + 10000);  /* cold ones */
+    assert_true(stats.evicted - evicted > 5000);       /* rows came and went */
+    assert_true(stats.created - created >= 6400);      /* new keys */
+    assert_true(stats.misses > stats.created + 10000); /* cold ones */
     assert_int_equal(oz_pool_overdrawn_bytes(w.pool[0]), 0);
     oz_sealed_clear(&sealed);
     close_world(&w);
@@ -455,14 +463,14 @@ static void test_pinned(void **state)
     close_world(&w);
 }
 
-static void put_bytes(struct world *w, const struct oz_key *key, uint32_t part, const uint8_t *value,
-                      uint32_t len)
+static void put_bytes(struct world *w, const struct oz_key *key, uint32_t part,
+                      const uint8_t *value, uint32_t len)
 {
     struct oz_sealed sealed = {0};
     uint8_t bytes[64];
     uint32_t key_len = (uint32_t)oz_part_key(bytes, key->data, key->len, part);
-    assert_int_equal(
-        oz_sealed_put(&sealed, 0, key->partition, bytes, key_len, value, len, NULL), OZ_OK);
+    assert_int_equal(oz_sealed_put(&sealed, 0, key->partition, bytes, key_len, value, len, NULL),
+                     OZ_OK);
     const struct oz_sealed *one = &sealed;
     assert_int_equal(oz_store_write(w->store, &one, 1, NULL, NULL), OZ_OK);
     oz_sealed_clear(&sealed);
@@ -519,8 +527,8 @@ static void test_damaged(void **state)
     close_world(&w);
 }
 
-/* Lets the n-th allocation of a fetch fail, for every n until none fails any more: each time the cache
- * answers with a status, and answers right the next time. */
+/* Lets the n-th allocation of a fetch fail, for every n until none fails any more: each time the
+ * cache answers with a status, and answers right the next time. */
 static void test_no_memory(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
-/* The pool against a naive twin that keeps every block as an interval: blocks are aligned, large enough,
- * inside the region or counted as overdrawn, and never overlap (each is filled with a byte of its own and
- * looked at again when it goes back); used bytes are the sum of the blocks, to the byte; and when all is
- * back, the region is one tree again, or one for each bit of its size. */
+/* The pool against a naive twin that keeps every block as an interval: blocks are aligned, large
+ * enough, inside the region or counted as overdrawn, and never overlap (each is filled with a byte
+ * of its own and looked at again when it goes back); used bytes are the sum of the blocks, to the
+ * byte; and when all is back, the region is one tree again, or one for each bit of its size. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -91,7 +91,8 @@ static void run_region(size_t region_bytes, uint64_t seed)
     assert_int_equal(oz_pool_used_bytes(pool), 0);
     assert_int_equal(oz_pool_overdrawn_bytes(pool), 0);
 
-    /* Trees of falling size: taking the largest free block each time reads the region's bits back. */
+    /* Trees of falling size: taking the largest free block each time reads the region's bits back.
+     */
     for (size_t bit = (size_t)1 << 40; bit >= 64; bit /= 2)
         if (region & bit) {
             assert_int_equal(oz_pool_largest_free_bytes(pool), bit);

@@ -1,6 +1,7 @@
-/* The row table against a plain array that is searched from one end to the other: random inserts, look-ups
- * and removals, with hashes that collide on purpose (in the tag, in the whole hash, in all but a few bits
- * as they do when workers share keys out by hash), and equal keys in several partitions. */
+/* The row table against a plain array that is searched from one end to the other: random inserts,
+ * look-ups and removals, with hashes that collide on purpose (in the tag, in the whole hash, in all
+ * but a few bits as they do when workers share keys out by hash), and equal keys in several
+ * partitions. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,9 +23,9 @@ static void make_keys(struct twin *twin, int how)
     for (int i = 0; i < KEYS; i++) {
         int n = snprintf(twin[i].key, sizeof twin[i].key, "k%d", i / 3);
         uint64_t seed = (uint64_t)(i / 3), hash = next_random(&seed);
-        if (how == 1) hash &= 0xff;                     /* few hashes */
+        if (how == 1) hash &= 0xff;                       /* few hashes */
         if (how == 2) hash |= UINT64_C(0xffffffff) << 32; /* all in one worker by the upper bits */
-        if (how == 3) hash &= ~UINT64_C(0xfff);         /* by the lower bits */
+        if (how == 3) hash &= ~UINT64_C(0xfff);           /* by the lower bits */
         twin[i].as_key = (struct oz_row_key){twin[i].key, (uint32_t)n, (uint32_t)(i % 3), hash};
         twin[i].head = NULL;
     }
@@ -96,8 +97,8 @@ static void test_against_array(void **state)
     for (int how = 0; how < 4; how++) run(how);
 }
 
-/* Keys that a worker gets by its share of the hash must spread like any: the longest run of entries stays
- * short. With the hash's own upper bits as the place it would be thousands. */
+/* Keys that a worker gets by its share of the hash must spread like any: the longest run of entries
+ * stays short. With the hash's own upper bits as the place it would be thousands. */
 static void test_spread(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
-/* The store: later sets win, deletes delete, values come back in the order that was asked for, positions
- * and meta round-trip, a folder has one owner, and a process that is killed at any moment, or loses the
- * end of its log, leaves a prefix of its writes: rows and positions of one and the same write. The twin
- * is arithmetic: batch b writes a set of keys that is a function of b, so the newest batch that is in
- * says what every key holds. */
+/* The store: later sets win, deletes delete, values come back in the order that was asked for,
+ * positions and meta round-trip, a folder has one owner, and a process that is killed at any
+ * moment, or loses the end of its log, leaves a prefix of its writes: rows and positions of one and
+ * the same write. The twin is arithmetic: batch b writes a set of keys that is a function of b, so
+ * the newest batch that is in says what every key holds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -125,9 +125,9 @@ static void test_get_many(void **state)
         for (size_t i = 0; i < n; i++) {
             which[i] = (int)(next_random(&seed) % 1000);
             int len = snprintf(text, sizeof text, "%0*d", which[i] % 40 + 1, which[i]);
-            key[i] = (struct oz_bytes){bytes[i],
-                                       oz_store_key(bytes[i], (uint32_t)which[i] % PARTITIONS, 1,
-                                                    text, (uint32_t)len, 0)};
+            key[i] =
+                (struct oz_bytes){bytes[i], oz_store_key(bytes[i], (uint32_t)which[i] % PARTITIONS,
+                                                         1, text, (uint32_t)len, 0)};
         }
         assert_int_equal(oz_store_get_many(reader, key, n, value, NULL), OZ_OK);
         for (size_t i = 0; i < n; i++) {
