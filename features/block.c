@@ -177,6 +177,21 @@ void oz_entries_extremes(const struct oz_ring_layout *rl, const uint8_t *entry, 
     *max = hi;
 }
 
+void oz_entries_extreme(const struct oz_ring_layout *rl, const uint8_t *entry, uint32_t n,
+                        uint32_t value, bool max, double *best, uint32_t *at)
+{
+    const uint8_t *from = entry + rl->value[value].raw_at;
+    double found = *best;
+    for (uint32_t i = 0; i < n; i++, from += rl->stride) {
+        double x = oz_double_of(oz_get_u64(from));
+        if (max ? x >= found : x <= found) {
+            found = x;
+            *at = i;
+        }
+    }
+    *best = found;
+}
+
 uint32_t oz_entries_newest(const struct oz_ring_layout *rl, const uint8_t *entry, uint32_t n,
                            uint32_t value)
 {

@@ -127,6 +127,10 @@ uint32_t oz_entries_upper_back(const struct oz_ring_layout *rl, const uint8_t *e
 /* Minimum and maximum of a raw value, null aside; *min and *max take part. */
 void oz_entries_extremes(const struct oz_ring_layout *rl, const uint8_t *entry, uint32_t n,
                          uint32_t value, double *min, double *max);
+/* The better of *best and the n entries' values; *at gets the number of its entry, the last of
+ * equals. */
+void oz_entries_extreme(const struct oz_ring_layout *rl, const uint8_t *entry, uint32_t n,
+                        uint32_t value, bool max, double *best, uint32_t *at);
 /* The newest of n entries whose value is not null, or UINT32_MAX. */
 uint32_t oz_entries_newest(const struct oz_ring_layout *rl, const uint8_t *entry, uint32_t n,
                            uint32_t value);

@@ -72,6 +72,10 @@ static uint32_t live_slot(const struct oz_row *row, const struct oz_ring_layout 
     uint32_t settled = oz_entries_upper_back(rl, oz_ring_slot(rl, r, r->first), r->len - r->first,
                                              row->last_us - rl->settle_us);
     uint32_t keep = r->first + (settled > rl->keep_last ? settled - rl->keep_last : 0);
+    /* Equal times stay together, so that a repeat of one of them is known. */
+    while (keep > r->first &&
+           oz_entry_time(oz_ring_slot(rl, r, keep - 1)) == oz_entry_time(oz_ring_slot(rl, r, keep)))
+        keep--;
     return OZ_MIN(slot, keep);
 }
 
@@ -229,6 +233,7 @@ enum oz_status oz_ring_insert(struct oz_row_work *w, uint32_t ring,
         OZ_TRY(oz_ring_ordinal(w, ring, spot, &ordinal));
         OZ_TRY(oz_bags_inserted(w, ring, ordinal, event));
     }
+    if (w->row->side) w->row->side->ring[ring].edits++;
     if (!spot->open) return oz_chunk_insert(w, ring, event, spot);
     oz_entries_insert(rl, oz_ring_slot(rl, r, spot->slot), r->len - spot->slot, event);
     r->len++;
@@ -254,6 +259,7 @@ enum oz_status oz_ring_replace(struct oz_row_work *w, uint32_t ring,
         OZ_TRY(oz_ring_ordinal(w, ring, spot, &ordinal));
         OZ_TRY(oz_bags_replaced(w, ring, ordinal, entry, event));
     }
+    if (w->row->side) w->row->side->ring[ring].edits++;
     if (!spot->open) return oz_chunk_replace(w, ring, event, spot);
     oz_entries_replace(rl, entry, r->len - spot->slot, event, words);
     w->row->changed = true;
@@ -277,6 +283,26 @@ static uint64_t ordinal_floor(struct oz_row_work *w, uint32_t ring, int64_t us)
            oz_entries_upper(rl, oz_ring_slot(rl, r, r->first), r->len - r->first, us);
 }
 
+/* Whether the oldest chunk is behind the newest n that are settled, and not of the time of the
+ * oldest of them (a repeat of one of equal times must be known). */
+static enum oz_status is_behind_last(struct oz_row_work *w, uint32_t ring, int64_t edge_us,
+                                     bool *ret_behind)
+{
+    const struct oz_ring_layout *rl = &w->layout->ring[ring];
+    struct oz_refs *refs;
+    struct oz_block *page;
+    const uint8_t *entry;
+    uint32_t n;
+    uint64_t settled = ordinal_floor(w, ring, w->row->last_us - rl->settle_us);
+    OZ_TRY(oz_ring_refs(w, ring, 0, &refs, &page));
+    uint64_t end = oz_ring_first_ordinal(w->layout, w->row, ring) + oz_ref_at(rl, refs, 0)->n;
+    *ret_behind = false;
+    if (end + rl->keep_last > settled) return OZ_OK;
+    OZ_TRY(oz_ring_run(w, ring, settled - rl->keep_last, &entry, &n));
+    *ret_behind = oz_entry_time(entry) > edge_us;
+    return OZ_OK;
+}
+
 enum oz_status oz_ring_expire(struct oz_row_work *w, uint32_t ring)
 {
     const struct oz_ring_layout *rl = &w->layout->ring[ring];
@@ -286,16 +312,10 @@ enum oz_status oz_ring_expire(struct oz_row_work *w, uint32_t ring)
     while (r->spilled) {
         struct oz_ring_side *rs = &w->row->side->ring[ring];
         struct oz_ref *oldest = oz_ref_at(rl, rs->page.n ? &rs->page : &rs->chunk, 0);
+        bool behind = true;
         if (oldest->edge_us > limit_us) break;
-        if (rl->keep_last) {
-            struct oz_refs *refs;
-            struct oz_block *page;
-            OZ_TRY(oz_ring_refs(w, ring, 0, &refs, &page));
-            uint64_t end =
-                oz_ring_first_ordinal(w->layout, w->row, ring) + oz_ref_at(rl, refs, 0)->n;
-            if (end + rl->keep_last > ordinal_floor(w, ring, w->row->last_us - rl->settle_us))
-                break;
-        }
+        if (rl->keep_last) OZ_TRY(is_behind_last(w, ring, oldest->edge_us, &behind));
+        if (!behind) break;
         OZ_TRY(oz_ring_drop_chunk(w, ring, false));
     }
     return OZ_OK;

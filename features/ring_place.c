@@ -184,52 +184,93 @@ void oz_place_words(const struct oz_ring_layout *rl, const struct oz_place *from
     oz_words_sub(rl, words, before);
 }
 
-static void merge_extremes(const struct oz_ring_layout *rl, struct oz_ref *ref, int extreme,
-                           double *min, double *max)
+/* A search for the better value, and where it stands. */
+struct extreme_search {
+    uint32_t value;
+    bool max;
+    double best;
+    uint64_t at;
+};
+
+static void search_ref(const struct oz_ring_layout *rl, struct oz_ref *ref, uint64_t ordinal,
+                       struct extreme_search *s)
 {
-    const uint64_t *stored = oz_ref_extremes(rl, ref) + 2 * extreme;
-    double lo = oz_double_of(stored[0]), hi = oz_double_of(stored[1]);
-    *min = lo < *min ? lo : *min;
-    *max = hi > *max ? hi : *max;
+    int extreme = rl->value[s->value].extreme;
+    double x = oz_double_of(oz_ref_extremes(rl, ref)[2 * extreme + s->max]);
+    if (s->max ? x < s->best : x > s->best) return;
+    if (x != x || isinf(x)) return;
+    s->best = x;
+    s->at = ordinal;
 }
 
-enum oz_status oz_place_extremes(struct oz_row_work *w, uint32_t ring, const struct oz_place *from,
-                                 const struct oz_place *to, uint32_t value, double *min,
-                                 double *max)
+static void search_entries(const struct oz_ring_layout *rl, const uint8_t *entry, uint32_t n,
+                           uint64_t ordinal, struct extreme_search *s)
+{
+    uint32_t at = UINT32_MAX;
+    oz_entries_extreme(rl, entry, n, s->value, s->max, &s->best, &at);
+    if (at != UINT32_MAX) s->at = ordinal + at;
+}
+
+/* Pages and chunks that lie between the places as a whole by their extremes in the index, the rest
+ * entry by entry. */
+static enum oz_status search(struct oz_row_work *w, uint32_t ring, const struct oz_place *from,
+                             const struct oz_place *to, struct extreme_search *s)
 {
     const struct oz_ring_layout *rl = &w->layout->ring[ring];
     struct oz_ring_side *rs = &w->row->side->ring[ring];
-    int extreme = rl->value[value].extreme;
     uint32_t page = from->page, chunk = from->chunk, slot = from->slot;
+    uint64_t ordinal = from->ordinal;
     while (page < to->page || chunk < to->chunk || slot < to->slot) {
-        if (!chunk && !slot && page < to->page) { /* a page as a whole */
-            merge_extremes(rl, oz_ref_at(rl, &rs->page, page++), extreme, min, max);
-            continue;
-        }
         struct oz_refs *refs;
         struct oz_block *block;
+        if (!chunk && !slot && page < to->page) { /* a page as a whole */
+            struct oz_ref *ref = oz_ref_at(rl, &rs->page, page++);
+            search_ref(rl, ref, ordinal, s);
+            ordinal += ref->word[0];
+            continue;
+        }
         OZ_TRY(oz_ring_refs(w, ring, page, &refs, &block));
         bool ends_here = page == to->page && chunk == to->chunk;
         if (chunk >= refs->n) { /* the open block, and the end of the window */
-            if (!ends_here) break;
             const struct oz_ring *r = oz_ring_of(w->layout, w->row, ring);
-            oz_entries_extremes(rl, oz_ring_slot(rl, r, r->first + slot), to->slot - slot, value,
-                                min, max);
+            if (ends_here)
+                search_entries(rl, oz_ring_slot(rl, r, r->first + slot), to->slot - slot, ordinal,
+                               s);
             break;
         }
         struct oz_ref *ref = oz_ref_at(rl, refs, chunk);
         if (!slot && !ends_here) {
-            merge_extremes(rl, ref, extreme, min, max);
+            search_ref(rl, ref, ordinal, s);
         } else {
             OZ_TRY(oz_part_get(w, ring, ref, false, &block));
             uint32_t end = ends_here ? to->slot : block->n;
-            oz_entries_extremes(rl, block->entry + (size_t)slot * rl->stride, end - slot, value,
-                                min, max);
+            search_entries(rl, block->entry + (size_t)slot * rl->stride, end - slot, ordinal, s);
         }
         if (ends_here) break;
+        ordinal += ref->n - slot;
         slot = 0;
         if (++chunk == refs->n && page < rs->page.n) page++, chunk = 0;
     }
+    return OZ_OK;
+}
+
+enum oz_status oz_place_extreme(struct oz_row_work *w, uint32_t ring, const struct oz_place *from,
+                                const struct oz_place *to, uint32_t value, bool max,
+                                struct oz_memo *memo, double *ret_extreme)
+{
+    uint64_t edits = w->row->side->ring[ring].edits;
+    struct extreme_search s = {value, max, max ? -INFINITY : INFINITY, UINT64_MAX};
+    struct oz_place rest = *from;
+    bool holds = memo->edits == edits && memo->from <= from->ordinal && memo->at >= from->ordinal &&
+                 memo->to > from->ordinal && memo->to <= to->ordinal;
+    if (holds) { /* only what has come since */
+        s.best = memo->value;
+        s.at = memo->at;
+        OZ_TRY(oz_place_of_ordinal(w, ring, memo->to, &rest));
+    }
+    if (rest.ordinal < to->ordinal) OZ_TRY(search(w, ring, &rest, to, &s));
+    *memo = (struct oz_memo){from->ordinal, to->ordinal, s.at, edits, s.best};
+    *ret_extreme = isinf(s.best) ? NAN : s.best;
     return OZ_OK;
 }
 
@@ -240,22 +281,22 @@ static bool has_value(const struct oz_ring_layout *rl, const struct oz_ref *ref,
 }
 
 static bool newest_of(const struct oz_ring_layout *rl, const uint8_t *entry, uint32_t n,
-                      uint32_t value, uint64_t *ret_bits)
+                      uint32_t value, const uint8_t **ret_entry)
 {
     uint32_t i = oz_entries_newest(rl, entry, n, value);
     if (i == UINT32_MAX) return false;
-    *ret_bits = oz_entry_value(rl, entry + (size_t)i * rl->stride, value);
+    *ret_entry = entry + (size_t)i * rl->stride;
     return true;
 }
 
 enum oz_status oz_place_newest(struct oz_row_work *w, uint32_t ring, const struct oz_place *place,
-                               uint32_t value, uint64_t *ret_bits)
+                               uint32_t value, const uint8_t **ret_entry)
 {
     const struct oz_ring_layout *rl = &w->layout->ring[ring];
     struct oz_ring_side *rs = &w->row->side->ring[ring];
     uint32_t page = place->page, chunk = place->chunk;
-    *ret_bits = oz_bits_of(NAN);
-    if (place->slot && newest_of(rl, place->entry0, place->slot, value, ret_bits)) return OZ_OK;
+    *ret_entry = NULL;
+    if (place->slot && newest_of(rl, place->entry0, place->slot, value, ret_entry)) return OZ_OK;
     for (;;) {
         struct oz_refs *refs;
         struct oz_block *block;
@@ -270,7 +311,7 @@ enum oz_status oz_place_newest(struct oz_row_work *w, uint32_t ring, const struc
             struct oz_ref *ref = oz_ref_at(rl, refs, chunk);
             if (!has_value(rl, ref, value)) continue;
             OZ_TRY(oz_part_get(w, ring, ref, false, &block));
-            if (newest_of(rl, block->entry, block->n, value, ret_bits)) return OZ_OK;
+            if (newest_of(rl, block->entry, block->n, value, ret_entry)) return OZ_OK;
         }
         chunk = 0;
     }

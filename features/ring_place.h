@@ -29,13 +29,14 @@ uint64_t oz_ring_end_ordinal(const struct oz_row_layout *layout, struct oz_row *
 /* The totals of the events from one place to a later one. */
 void oz_place_words(const struct oz_ring_layout *rl, const struct oz_place *from,
                     const struct oz_place *to, uint64_t *words);
-/* Minimum and maximum of a raw value between two places; *min and *max take part. */
-enum oz_status oz_place_extremes(struct oz_row_work *w, uint32_t ring, const struct oz_place *from,
-                                 const struct oz_place *to, uint32_t value, double *min,
-                                 double *max) OZ_MUST_USE;
-/* The newest value before the place that is not null; there is one, or *ret_bits is null's. */
+/* Minimum or maximum of a raw value between two places, remembered in the memo. NaN when all are
+ * null. */
+enum oz_status oz_place_extreme(struct oz_row_work *w, uint32_t ring, const struct oz_place *from,
+                                const struct oz_place *to, uint32_t value, bool max,
+                                struct oz_memo *memo, double *ret_extreme) OZ_MUST_USE;
+/* The newest entry before the place whose value is not null, or NULL. */
 enum oz_status oz_place_newest(struct oz_row_work *w, uint32_t ring, const struct oz_place *place,
-                               uint32_t value, uint64_t *ret_bits) OZ_MUST_USE;
+                               uint32_t value, const uint8_t **ret_entry) OZ_MUST_USE;
 /* The entries from this ordinal on that stand in one block. */
 enum oz_status oz_ring_run(struct oz_row_work *w, uint32_t ring, uint64_t ordinal,
                            const uint8_t **ret_entry, uint32_t *ret_n) OZ_MUST_USE;

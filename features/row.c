@@ -72,7 +72,8 @@ enum oz_status oz_row_side(struct oz_row_work *w, struct oz_row_side **ret_side)
     side->complete_since_us = OZ_TIME_NONE;
     side->next_part = OZ_PART_FIRST_CHUNK;
     side->bag = (struct oz_bag *)(side->ring + layout->n_rings);
-    uint64_t *words = (uint64_t *)(side->bag + layout->n_bags);
+    side->memo = (struct oz_memo *)(side->bag + layout->n_bags);
+    uint64_t *words = (uint64_t *)(side->memo + layout->n_memos);
     for (uint32_t i = 0; i < layout->n_rings; i++) {
         const struct oz_ring_layout *rl = &layout->ring[i];
         side->ring[i].saturated_us = OZ_TIME_NONE;

@@ -1,12 +1,13 @@
-/* The row of one entity key: its events, exactly, in one ring per source, and the windows over them.
+/* The row of one entity key: its events, exactly, in one ring per source, and the windows over
+ * them.
  *
- * A row is its events and nothing that can be computed from them. An entry of a ring holds the running
- * totals of everything before it in its block, so a window is two positions and a sum over it is a
- * subtraction; totals are exact (192-bit fixed point), so a value depends only on the set of events in
- * its window. A ring is an open block (in the main part) and, when it outgrows that, closed chunks (a
- * part each), found through an index of their totals; every 64 chunks the oldest of the index become a
- * page, a part of its own, so that no write and no read grows with the window.
- * Threads: the worker's own. Units: microseconds. */
+ * A row is its events and nothing that can be computed from them. An entry of a ring holds the
+ * running totals of everything before it in its block, so a window is two positions and a sum over
+ * it is a subtraction; totals are exact (192-bit fixed point), so a value depends only on the set
+ * of events in its window. A ring is an open block (in the main part) and, when it outgrows that,
+ * closed chunks (a part each), found through an index of their totals; every 64 chunks the oldest
+ * of the index become a page, a part of its own, so that no write and no read grows with the
+ * window. Threads: the worker's own. Units: microseconds. */
 #ifndef OZ_FEATURES_ROW_H
 #define OZ_FEATURES_ROW_H
 #include "base/arena.h"
@@ -27,26 +28,28 @@ struct oz_row_event {
     const uint64_t *value; /* [ring's n_values], bits */
 };
 
-enum { /* what became of an event */
-    OZ_PUSH_LATE = 1,       /* beyond its lateness: the row is as before, its aggregates are null */
-    OZ_PUSH_DUPLICATE = 2,  /* this id is in: not counted again */
-    OZ_PUSH_SATURATED = 4,  /* the row hit its event limit and lost its oldest events */
-    OZ_PUSH_CHANGED = 8,    /* the row is not as before: tell the cache */
-    OZ_PUSH_WARMING = 16    /* a window reaches behind the row's complete-since time */
+enum {                   /* what became of an event */
+       OZ_PUSH_LATE = 1, /* beyond its lateness: the row is as before, its aggregates are null */
+       OZ_PUSH_DUPLICATE = 2, /* this id is in: not counted again */
+       OZ_PUSH_SATURATED = 4, /* the row hit its event limit and lost its oldest events */
+       OZ_PUSH_CHANGED = 8,   /* the row is not as before: tell the cache */
+       OZ_PUSH_WARMING = 16   /* a window reaches behind the row's complete-since time */
 };
 
-/* Takes one event; for the scored source's ring also gives the entity's aggregates at the event's own
- * time into ret_aggregate[n_aggregates] (NULL for others). A stored chunk may be read on the way. */
+/* Takes one event; for the scored source's ring also gives the entity's aggregates at the event's
+ * own time into ret_aggregate[n_aggregates] (NULL for others). A stored chunk may be read on the
+ * way. */
 enum oz_status oz_row_push(const struct oz_row_layout *layout, void *row, struct oz_row_io *io,
                            const struct oz_row_event *event, double *ret_aggregate,
                            unsigned *ret_flags, struct oz_error *err) OZ_MUST_USE;
-/* Asks for what oz_row_push() will touch to be in the CPU's cache: the row's head, then its rings. */
+/* Asks for what oz_row_push() will touch to be in the CPU's cache: the row's head, then its rings.
+ */
 void oz_row_prefetch(const struct oz_row_layout *layout, const void *row);
 void oz_row_prefetch_rings(const struct oz_row_layout *layout, const void *row);
 
-/* Alert suppression, kept in the row's header, in event time: true when the alert may go out, and then
- * *ret_held_back is how many of this rule were held back since the last one that did. `slot` is below
- * the plan's n_suppressions. The row is changed by it. */
+/* Alert suppression, kept in the row's header, in event time: true when the alert may go out, and
+ * then *ret_held_back is how many of this rule were held back since the last one that did. `slot`
+ * is below the plan's n_suppressions. The row is changed by it. */
 bool oz_row_alert(const struct oz_row_layout *layout, void *row, uint32_t slot, int64_t time_us,
                   int64_t suppress_us, uint32_t *ret_held_back);
 

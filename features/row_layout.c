@@ -148,7 +148,7 @@ static void resolve_read(struct resolver *r, const struct oz_aggregate *a, uint1
                                            OZ_READ_MARK_ONE,     OZ_READ_MARK_ONE, OZ_READ_MARK_ONE,
                                            OZ_READ_MARK_DISTINCT};
     struct oz_row_layout *layout = r->layout;
-    struct oz_read x = {.op = OZ_READ_COUNT, .out = out, .bag = -1};
+    struct oz_read x = {.op = OZ_READ_COUNT, .out = out, .bag = -1, .memo = -1};
     if (a->value >= 0) {
         const struct oz_value_layout *v = &layout->ring[a->ring].value[a->value];
         x.value = (uint16_t)a->value;
@@ -166,6 +166,7 @@ static void resolve_read(struct resolver *r, const struct oz_aggregate *a, uint1
         layout->bag_value[layout->n_bags++] = x.value;
         layout->ring[a->ring].has_bags = true;
     }
+    if (x.op == OZ_READ_MIN || x.op == OZ_READ_MAX) x.memo = (int)layout->n_memos++;
     *ret_read = x;
 }
 
@@ -232,7 +233,7 @@ static void resolve_memory(struct resolver *r)
     struct oz_row_layout *layout = r->layout;
     size_t at = (sizeof(struct oz_row) + 7) & ~(size_t)7, n_bounds = 0;
     size_t side = sizeof(struct oz_row_side) + layout->n_rings * sizeof(struct oz_ring_side) +
-                  layout->n_bags * sizeof(struct oz_bag);
+                  layout->n_bags * sizeof(struct oz_bag) + layout->n_memos * sizeof(struct oz_memo);
     for (uint32_t i = 0; i < layout->n_rings; i++) {
         struct oz_ring_layout *rl = &layout->ring[i];
         rl->at = (uint32_t)at;

@@ -99,13 +99,14 @@ struct oz_read {
     uint16_t value;
     uint16_t count_at, count_word; /* 0: count events */
     uint16_t at, word;             /* of the sum, or of the ones */
-    int bag;
+    int bag;                       /* of a distinct */
+    int memo;                      /* of a min or max */
 };
 
 struct oz_row_layout {
     uint32_t block_events, page_chunks;
     uint64_t max_row_events;
-    uint32_t n_rings, n_aggregates, n_bags, n_suppressions;
+    uint32_t n_rings, n_aggregates, n_bags, n_memos, n_suppressions;
     uint32_t row_bytes, suppressions_at, side_bytes, n_blocks_kept;
     struct oz_ring_layout *ring;
     struct oz_window *window;

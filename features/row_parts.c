@@ -95,6 +95,7 @@ enum oz_status oz_part_new(struct oz_row_work *w, uint32_t ring, bool page, uint
         OZ_FAIL(w->err, OZ_CORRUPT, "the part numbers of a row are used up");
     OZ_TRY(new_block(w, ring, side->next_part, page, n, ret_block));
     side->next_part++;
+    w->row->changed = true; /* the main part has the next number */
     side->block[side->n_blocks++] = *ret_block;
     side->grown = true;
     (*ret_block)->fresh = true;
@@ -122,6 +123,8 @@ void oz_part_changed(struct oz_row_work *w, struct oz_block *block)
 
 static void forget(struct oz_row_side *side, struct oz_pool *pool, uint32_t i)
 {
+    struct oz_block **recent = &side->recent[side->block[i]->part % OZ_RECENT_BLOCKS];
+    if (*recent == side->block[i]) *recent = NULL;
     free_block(pool, side->block[i]);
     side->block[i] = side->block[--side->n_blocks];
 }
@@ -150,16 +153,17 @@ void oz_parts_shed(struct oz_row_work *w)
 {
     struct oz_row_side *side = w->row->side;
     side->grown = false;
-    while (side->n_blocks > w->layout->n_blocks_kept) {
-        uint32_t oldest = UINT32_MAX, age = 0;
+    for (;;) {
+        uint32_t oldest = 0, age = 0, n_free = 0;
         for (uint32_t i = 0; i < side->n_blocks; i++) {
             const struct oz_block *block = side->block[i];
-            bool pinned = block->changed || block->changed_epoch > w->io->stored_epoch;
-            if (pinned || side->tick - block->tick < age) continue;
+            if (block->changed || block->changed_epoch > w->io->stored_epoch) continue;
+            n_free++;
+            if (side->tick - block->tick < age) continue;
             age = side->tick - block->tick;
             oldest = i;
         }
-        if (oldest == UINT32_MAX) return;
+        if (n_free <= w->layout->n_blocks_kept) return;
         forget(side, w->io->pool, oldest);
     }
 }
@@ -353,22 +357,28 @@ static OZ_COLD enum oz_status load(struct oz_row_work *w, uint32_t ring, const s
     return OZ_OK;
 }
 
+/* The block if it is in memory. */
+static struct oz_block *find_block(struct oz_row_side *side, uint32_t part)
+{
+    struct oz_block **recent = &side->recent[part % OZ_RECENT_BLOCKS];
+    if (*recent && (*recent)->part == part) return *recent;
+    for (uint32_t i = 0; i < side->n_blocks; i++)
+        if (side->block[i]->part == part) return *recent = side->block[i];
+    return NULL;
+}
+
 enum oz_status oz_part_get(struct oz_row_work *w, uint32_t ring, const struct oz_ref *ref,
                            bool page, struct oz_block **ret_block)
 {
     struct oz_row_side *side = w->row->side;
-    for (uint32_t i = 0; i < side->n_blocks; i++) {
-        struct oz_block *block = side->block[i];
-        if (block->part != ref->part) continue;
-        /* A damaged index can name a part twice. */
-        if (block->ring != ring || block->page != page ||
-            ref->n != (page ? block->refs.n : block->n))
-            OZ_FAIL(w->err, OZ_CORRUPT, "part %u of a row stands in its index twice", ref->part);
-        block->tick = ++side->tick;
-        *ret_block = block;
-        return OZ_OK;
-    }
-    return load(w, ring, ref, page, ret_block);
+    struct oz_block *block = find_block(side, ref->part);
+    if (!block) return load(w, ring, ref, page, ret_block);
+    /* A damaged index can name a part twice. */
+    if (block->ring != ring || block->page != page || ref->n != (page ? block->refs.n : block->n))
+        OZ_FAIL(w->err, OZ_CORRUPT, "part %u of a row stands in its index twice", ref->part);
+    block->tick = ++side->tick;
+    *ret_block = block;
+    return OZ_OK;
 }
 
 static enum oz_status encode_index(struct oz_row_work *w, struct oz_sealed *sealed)

@@ -32,40 +32,42 @@ static inline double sum_of(const struct span *s, const struct oz_read *x)
 static enum oz_status extreme_of(struct oz_row_work *w, const struct span *s,
                                  const struct oz_read *x, double *ret)
 {
-    double min = INFINITY, max = -INFINITY;
+    bool max = x->op == OZ_READ_MAX;
+    double best = NAN;
     if (s->from) {
-        OZ_TRY(oz_place_extremes(w, s->ring, s->from, s->to, x->value, &min, &max));
+        OZ_TRY(oz_place_extreme(w, s->ring, s->from, s->to, x->value, max,
+                                &w->row->side->memo[x->memo], &best));
     } else {
+        double lo = INFINITY, hi = -INFINITY;
         uint32_t n = (uint32_t)((size_t)(s->head - s->tail) / s->rl->stride);
-        oz_entries_extremes(s->rl, s->tail, n, x->value, &min, &max);
+        oz_entries_extremes(s->rl, s->tail, n, x->value, &lo, &hi);
+        if (lo <= hi) best = max ? hi : lo;
     }
     if (s->base) {
-        const uint64_t *base = s->base + s->rl->base_extreme + 2 * s->rl->value[x->value].extreme;
-        min = OZ_MIN(min, oz_double_of(base[0]));
-        max = OZ_MAX(max, oz_double_of(base[1]));
+        int extreme = s->rl->value[x->value].extreme;
+        double gone = oz_double_of(s->base[s->rl->base_extreme + 2 * (uint32_t)extreme + max]);
+        if (!isinf(gone) && !(max ? best >= gone : best <= gone)) best = gone;
     }
-    if (min > max)
-        *ret = NAN;
-    else
-        *ret = x->op == OZ_READ_MIN ? min : max;
+    *ret = best;
     return OZ_OK;
 }
 
 static enum oz_status newest_of(struct oz_row_work *w, const struct span *s,
                                 const struct oz_read *x, double *ret)
 {
-    uint64_t bits = oz_bits_of(NAN);
+    const uint8_t *entry = NULL;
     if (s->from) {
-        OZ_TRY(oz_place_newest(w, s->ring, s->to, x->value, &bits));
+        OZ_TRY(oz_place_newest(w, s->ring, s->to, x->value, &entry));
     } else {
         uint32_t n = (uint32_t)((size_t)(s->head - s->tail) / s->rl->stride);
         uint32_t i = oz_entries_newest(s->rl, s->tail, n, x->value);
-        if (i != UINT32_MAX)
-            bits = oz_entry_value(s->rl, s->tail + (size_t)i * s->rl->stride, x->value);
+        if (i != UINT32_MAX) entry = s->tail + (size_t)i * s->rl->stride;
     }
-    double v = oz_double_of(bits);
-    if (v != v && s->base) v = oz_double_of(s->base[s->rl->base_last + 2 * x->value + 1]);
-    *ret = v;
+    *ret = entry ? oz_double_of(oz_entry_value(s->rl, entry, x->value)) : NAN;
+    if (!s->base) return OZ_OK;
+    /* A very late event may be here still while newer ones have gone already. */
+    const uint64_t *base = s->base + s->rl->base_last + 2 * x->value;
+    if (!entry || oz_entry_time(entry) < (int64_t)base[0]) *ret = oz_double_of(base[1]);
     return OZ_OK;
 }
 

@@ -72,13 +72,24 @@ struct oz_block {
     };
 };
 
+/* The extreme of the last window that was asked for, in a spilled ring. It holds until it leaves
+ * the window, or until an event is put in between others. */
+struct oz_memo {
+    uint64_t from, to; /* ordinals */
+    uint64_t at;       /* the extreme stands here or behind */
+    uint64_t edits;
+    double value;
+};
+
 struct oz_ring_side {
+    uint64_t edits;       /* events that were put in between others, or got other values */
     int64_t saturated_us; /* newest time that was dropped for the event limit */
     struct oz_refs page, chunk;
     uint64_t *before; /* [n_words] of the open block's first event */
     uint64_t *base;   /* [base_words], or NULL */
 };
 
+enum { OZ_RECENT_BLOCKS = 32 };
 struct oz_row_side {
     int64_t complete_since_us;
     uint32_t next_part;
@@ -87,9 +98,11 @@ struct oz_row_side {
     uint32_t tick;
     struct oz_block **block;
     uint32_t n_blocks, cap_blocks;
+    struct oz_block *recent[OZ_RECENT_BLOCKS]; /* by part number */
     uint32_t *deleted;
     uint32_t n_deleted, cap_deleted;
     struct oz_bag *bag;
+    struct oz_memo *memo;
     struct oz_ring_side ring[];
 };
 

@@ -21,11 +21,13 @@ struct oz_cache {
     struct oz_store *store;
     struct oz_store_reader *rows, *parts; /* main parts of a fetch; single parts for read() */
     struct oz_row_table table;
-    uint64_t epoch, batch;
+    uint64_t epoch;
+    uint32_t batch;
     _Atomic uint64_t stored_epoch;
     struct oz_row_head *first, *last, *first_changed; /* the pending list */
-    size_t n_pending, n_changed, pending_bytes;
-    size_t n_batch_rows; /* of this fetch and not pending: these may not go either */
+    size_t n_pending, n_changed;
+    int64_t pending_blocks; /* of OZ_POOL_BLOCK_MIN bytes */
+    size_t n_batch_rows;    /* of this fetch and not pending: these may not go either */
     size_t hand;
     bool short_of_memory; /* the last fetch found nothing more to evict */
     uint8_t entity;
@@ -71,7 +73,7 @@ static struct oz_row_head *head_of(void *row) { return (void *)((char *)row - OZ
 
 static size_t block_bytes(const struct oz_cache *cache, const struct oz_row_head *head)
 {
-    return OZ_ROW_HEAD_BYTES + cache->kind->row_bytes + head->key_len;
+    return OZ_ROW_HEAD_BYTES + cache->kind->row_bytes + oz_row_key_bytes(head->key_len);
 }
 
 static OZ_COLD void name_row(const struct oz_cache *cache, struct oz_row_head *head,
@@ -86,12 +88,14 @@ static OZ_COLD void name_row(const struct oz_cache *cache, struct oz_row_head *h
                     oz_store_dir(cache->store), cache->entity, head->partition, shown);
 }
 
-/* The pool's growth since `before` is the row's. */
+/* The pool's growth since `before` is the row's. It comes in whole blocks; less is negative,
+ * modulo. */
 static void account(struct oz_cache *cache, struct oz_row_head *head, size_t before)
 {
-    size_t grown = oz_pool_used_bytes(cache->pool) - before; /* negative: modulo 2^64 */
-    head->bytes += grown;
-    if (head->pending) cache->pending_bytes += grown;
+    size_t used = oz_pool_used_bytes(cache->pool);
+    uint32_t grown = (uint32_t)(used / OZ_POOL_BLOCK_MIN) - (uint32_t)(before / OZ_POOL_BLOCK_MIN);
+    head->pool_blocks += grown;
+    if (head->pending) cache->pending_blocks += (int32_t)grown;
 }
 
 static void pending_remove(struct oz_cache *cache, struct oz_row_head *head)
@@ -108,7 +112,7 @@ static void pending_remove(struct oz_cache *cache, struct oz_row_head *head)
     head->prev = head->next = NULL;
     head->pending = false;
     cache->n_pending--;
-    cache->pending_bytes -= head->bytes;
+    cache->pending_blocks -= head->pool_blocks;
 }
 
 static void pending_append(struct oz_cache *cache, struct oz_row_head *head)
@@ -122,7 +126,7 @@ static void pending_append(struct oz_cache *cache, struct oz_row_head *head)
     cache->last = head;
     head->pending = true;
     cache->n_pending++;
-    cache->pending_bytes += head->bytes;
+    cache->pending_blocks += head->pool_blocks;
 }
 
 /* What the store has got since. Never a row of the current epoch, which is not even sealed. */
@@ -210,8 +214,9 @@ static void touch(struct oz_cache *cache, struct oz_row_head *head)
 static enum oz_status make_row(struct oz_cache *cache, const struct oz_row_key *key,
                                struct oz_row_head **ret_head, struct oz_error *err)
 {
+    OZ_ASSERT(key->partition < OZ_PARTITIONS_MAX);
     struct oz_row_head proto = {
-        .hash = key->hash, .partition = key->partition, .key_len = (uint16_t)key->len};
+        .hash = key->hash, .partition = (uint16_t)key->partition, .key_len = (uint16_t)key->len};
     size_t before = oz_pool_used_bytes(cache->pool);
     struct oz_row_head *head = oz_pool_get(cache->pool, block_bytes(cache, &proto), NULL);
     if (!head) return oz_no_memory(err);
@@ -452,8 +457,8 @@ void oz_cache_drop(struct oz_cache *cache)
 
 bool oz_cache_wants_seal(const struct oz_cache *cache)
 {
-    return cache->n_pending &&
-           (cache->short_of_memory || cache->pending_bytes > oz_pool_region_bytes(cache->pool) / 2);
+    int64_t half = (int64_t)(oz_pool_region_bytes(cache->pool) / OZ_POOL_BLOCK_MIN / 2);
+    return cache->n_pending && (cache->short_of_memory || cache->pending_blocks > half);
 }
 
 void oz_cache_get_stats(const struct oz_cache *cache, struct oz_cache_stats *ret_stats)

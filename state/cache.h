@@ -1,17 +1,20 @@
 /* The decoded rows of one entity that one worker owns: a bounded write-back cache before the store.
  *
  *   fetch   the rows of a batch's keys; missing ones are read in one sorted multi-get, new ones
- * made change  rows are worked on in place and said to be changed: they are the staged set seal
- * changed rows are encoded into a sealed set; from then on they are clean for the next epoch, but
- * stay until the store has them (oz_cache_stored), so a read never goes behind the store drop after
- * an abort: every row that the store does not have as it is goes. What is committed and not yet
- * stored must be stored before, or it would be read as of before A row that is not in this batch,
- * not changed and in the store may be evicted when the pool is short: a clock's hand goes round,
- * and what was asked for since it last came by is passed once.
+ *           made
+ *   change  rows are worked on in place and said to be changed: they are the staged set
+ *   seal    changed rows are encoded into a sealed set; from then on they are clean for the next
+ *           epoch, but stay until the store has them (oz_cache_stored), so a read never goes behind
+ *           the store
+ *   drop    after an abort: every row that the store does not have as it is goes. What is committed
+ *           and not yet stored must be stored before, or it would be read as of before
+ * A row that is not in this batch, not changed and in the store may be evicted when the pool is
+ * short: a clock's hand goes round, and what was asked for since it last came by is passed once.
  *
  * Layout: an open-addressing table of row numbers by the key's hash; a row is a head (links,
- * epochs), the kind's row_bytes and the key, one block of the pool at a stable address while it is
- * cached. Threads: one worker's; oz_cache_stored() may be called by any. */
+ * epochs, a short key), the kind's row_bytes and a longer key, one block of the pool at a stable
+ * address while it is cached.
+ * Threads: one worker's; oz_cache_stored() may be called by any. */
 #ifndef OZ_STATE_CACHE_H
 #define OZ_STATE_CACHE_H
 #include "state/row_kind.h"
@@ -30,7 +33,7 @@ struct oz_cache_stats {
     uint64_t hits, misses, created, evicted;
     uint64_t rows;         /* now */
     uint64_t changed_rows; /* now, of the current epoch */
-    uint64_t pinned_rows; /* as of the last fetch: not evictable, as the store does not have them */
+    uint64_t pinned_rows;  /* as of the last fetch: not evictable, the store lacks them */
 };
 
 /* The pool is shared by the caches of one worker; each evicts its own rows. */
@@ -48,8 +51,8 @@ enum oz_status oz_cache_fetch(struct oz_cache *cache, const struct oz_key *key, 
 /* What the row is worked on with; valid until the next call. What the pool gives until the same
  * row's oz_cache_change() is counted as that row's. */
 struct oz_row_io *oz_cache_io(struct oz_cache *cache, void *row);
-void oz_cache_change(struct oz_cache *cache,
-                     void *row); /* after the work; idempotent in an epoch */
+/* After the work; idempotent within an epoch. */
+void oz_cache_change(struct oz_cache *cache, void *row);
 /* Encodes every changed row, in the order of their last change, then the next epoch begins. On
  * failure the epoch is for oz_cache_drop(). */
 enum oz_status oz_cache_seal(struct oz_cache *cache, struct oz_sealed *sealed,

@@ -1,10 +1,12 @@
 /* What the state needs of the topics that hold every part's last committed value: one compacted
  * topic an entity, as many partitions as the scored source has. stream/ implements it over Kafka,
- * tests in memory. Layout: a record is one part, key and value as in state/sealed.h, a null value
- * deletes. A key of length zero is the meta record of its partition. Units: offsets; a position is
- * the offset of the next record to read. Threads: one at a time. Ownership: `free` frees the whole;
- * bytes of a record are borrowed for the call. Errors: as stream/sink.h says for producing;
- * OZ_BROKER with the broker's words for questions. */
+ * tests in memory.
+ * Layout: a record is one part, key and value as in state/sealed.h, a null value deletes. A key of
+ * length zero is the meta record of its partition.
+ * Units: offsets; a position is the offset of the next record to read.
+ * Threads: one at a time.
+ * Ownership: `free` frees the whole; bytes of a record are borrowed for the call.
+ * Errors: as stream/sink.h says for producing; OZ_BROKER with the broker's words for questions. */
 #ifndef OZ_STATE_CHANGELOG_H
 #define OZ_STATE_CHANGELOG_H
 #include "state/store.h"

@@ -1,11 +1,13 @@
 /* The memory of the rows: one region of a fixed size, handed out in powers of two and merged again
  * when it comes back (a buddy allocator), so that a bound on state is a bound on bytes and the
- * batch path never calls the heap. Layout: a region of whole blocks of OZ_POOL_BLOCK_MIN bytes,
- * mapped at once and committed by the system as it is touched; free blocks of each size in a list,
- * and one byte a smallest block beside the region. Beyond the region the pool overdraws from the
- * heap rather than fail a batch half-way; the cache then evicts until nothing is overdrawn.
- * Threads: one; each worker has a pool of its own. Ownership: what is given out is returned to the
- * same pool, with the size it was asked for. */
+ * batch path never calls the heap.
+ * Layout: a region of whole blocks of OZ_POOL_BLOCK_MIN bytes, mapped at once and committed by the
+ * system as it is touched; free blocks of each size in a list, and one byte a smallest block beside
+ * the region.
+ * Beyond the region the pool overdraws from the heap rather than fail a batch half-way; the cache
+ * then evicts until nothing is overdrawn.
+ * Threads: one; each worker has a pool of its own.
+ * Ownership: what is given out is returned to the same pool, with the size it was asked for. */
 #ifndef OZ_STATE_POOL_H
 #define OZ_STATE_POOL_H
 #include "base/memory.h"

@@ -42,7 +42,8 @@ enum oz_status oz_positions_init(struct oz_positions *pos, uint32_t n_partitions
 void oz_positions_reset(struct oz_positions *pos)
 {
     size_t n = (size_t)pos->n_partitions * (pos->n_sources + pos->n_entities);
-    for (size_t i = 0; i < n; i++) pos->source[i] = OZ_NO_OFFSET; /* the changelog's are behind them */
+    for (size_t i = 0; i < n; i++)
+        pos->source[i] = OZ_NO_OFFSET; /* the changelog's are behind them */
     pos->epoch = 0;
     pos->time_us = 0;
 }

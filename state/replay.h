@@ -1,16 +1,17 @@
 /* What a start does with the local state, before the first record is read: it brings the store to
  * the committed epoch, or says why it cannot (state/PROTOCOL.md, "Start").
  *
- *   nothing committed, empty store      fresh: meta and first positions are written
- *   exactly once, store and commit      the changelog's tail is read into the store, up to its end
- * as of now; then the store stands at the committed offsets at least once, store resume at the
- * store's own offsets, nothing is read anything else                       OZ_STATE: names what
- * does not fit and what to do
+ *   nothing committed, empty store    fresh: meta and first positions are written
+ *   exactly once, store and commit    the changelog's tail is read into the store, up to its end as
+ *                                     of now; then the store stands at the committed offsets
+ *   at least once, store              resume at the store's own offsets, nothing is read
+ *   anything else                     OZ_STATE: names what does not fit and what to do
  *
  * One process holds all partitions. The committed offsets are fetched (stable) BEFORE this is
- * called, as the changelog's end must be asked for after them; that is done in here. Threads: one,
- * before any other uses the store. Errors: OZ_STATE, OZ_CORRUPT for a damaged record of the
- * changelog, what changelog and store say; OZ_RETRY when progress() asked to stop. */
+ * called, as the changelog's end must be asked for after them; that is done in here.
+ * Threads: one, before any other uses the store.
+ * Errors: OZ_STATE; OZ_CORRUPT for a damaged record of the changelog; what changelog and store say;
+ * OZ_RETRY when progress() asked to stop. */
 #ifndef OZ_STATE_REPLAY_H
 #define OZ_STATE_REPLAY_H
 #include "state/changelog.h"

@@ -13,8 +13,7 @@ struct oz_row_io {
     uint64_t epoch;        /* the one that changes now belong to; counts from 1 */
     uint64_t stored_epoch; /* changes up to this one are in the store: what has not changed since
                               may be dropped from memory and read again */
-    /* Reads a part's payload: *ret_payload is NULL when there is none; valid until the next call.
-     */
+    /* Reads a part's payload, valid until the next call: NULL when there is none. */
     enum oz_status (*read)(struct oz_row_io *io, uint32_t part, const uint8_t **ret_payload,
                            size_t *ret_len, struct oz_error *err);
     uint64_t reads, read_bytes; /* counts */
@@ -24,13 +23,13 @@ struct oz_row_kind {
     const void *ctx;
     size_t row_bytes; /* of the head, without what it allocates */
     uint16_t layout;  /* written into every part's header */
-    /* A key that has no row yet. */
+    /* A key that has no row yet. The row's bytes are not zeroed. */
     enum oz_status (*init)(const void *ctx, void *row, struct oz_row_io *io, struct oz_error *err);
-    /* From the payload of the main part. On failure the row is as after clear(). */
+    /* From the payload of the main part, which stays valid while other parts are read. On failure
+     * the row is as after clear(). */
     enum oz_status (*decode)(const void *ctx, void *row, struct oz_row_io *io,
                              const uint8_t *payload, size_t len, struct oz_error *err);
-    /* Appends every part that changed since the last encode (or decode) and takes them for written.
-     */
+    /* Appends the parts that changed since the last encode (or decode); they count as written. */
     enum oz_status (*encode)(const void *ctx, void *row, struct oz_row_io *io,
                              struct oz_sealed *sealed, struct oz_error *err);
     void (*clear)(const void *ctx, void *row, struct oz_pool *pool);

@@ -101,7 +101,8 @@ static void find_together(const struct oz_row_table *table, const struct oz_row_
         ret_head[i] = number_plus_1 ? table->row[number_plus_1 - 1] : NULL;
         if (!ret_head[i]) continue;
         __builtin_prefetch(ret_head[i], 1);
-        __builtin_prefetch(oz_row_table_key(table, ret_head[i]));
+        if (oz_row_key_bytes(key[i].len))
+            __builtin_prefetch((char *)ret_head[i] + OZ_ROW_HEAD_BYTES + table->row_bytes);
     }
     for (size_t i = 0; i < n; i++)
         if (ret_head[i] && !is_row_of(table, ret_head[i], &key[i]))

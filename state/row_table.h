@@ -3,26 +3,27 @@
  * tag of the hash and a row number; and an array of pointers by number, the free numbers chained
  * through it. The table is at most half full and doubles; it grows without a look at the rows, as
  * the tag is enough to find an entry's new place. Both arrays are mapped and not taken from the
- * heap: they grow with the rows, which the pool bounds. A row is one block: this head, the kind's
- * row_bytes, the key. Threads: one. Ownership: the blocks are the cache's. */
+ * heap: they grow with the rows, which the pool bounds.
+ * A row is one block: this head, the kind's row_bytes, the key if it does not fit into the head.
+ * Threads: one. Ownership: the blocks are the cache's. */
 #ifndef OZ_STATE_ROW_TABLE_H
 #define OZ_STATE_ROW_TABLE_H
 #include "base/memory.h"
 
-struct oz_row_head {
+enum { OZ_ROW_HEAD_BYTES = 64, OZ_ROW_INLINE_KEY_BYTES = 14 };
+struct oz_row_head { /* one line of the CPU's cache, with a short key in it */
     uint64_t hash;
     uint64_t changed_epoch;          /* the newest epoch with a change; 0: as it was read or made */
-    uint64_t batch;                  /* the newest fetch that asked for it */
     struct oz_row_head *prev, *next; /* among the pending rows */
-    uint64_t bytes;                  /* of the pool, as far as was seen */
-    uint32_t number, partition;
-    uint16_t key_len;
+    uint32_t batch;                  /* the newest fetch that asked for it, modulo 2^32 */
+    uint32_t pool_blocks;            /* of OZ_POOL_BLOCK_MIN bytes, as far as was seen */
+    uint32_t number;
+    uint16_t partition, key_len;
     bool pending;    /* the store does not have it as it is */
     bool referenced; /* asked for since the clock's hand came by */
+    char short_key[OZ_ROW_INLINE_KEY_BYTES];
 };
-enum { OZ_ROW_HEAD_BYTES = 64 };
-_Static_assert(sizeof(struct oz_row_head) <= OZ_ROW_HEAD_BYTES,
-               "a row begins on its own cache line");
+_Static_assert(sizeof(struct oz_row_head) == OZ_ROW_HEAD_BYTES, "a row begins on its own line");
 
 struct oz_row_entry {
     uint32_t tag, number_plus_1; /* 0: empty */
@@ -64,8 +65,14 @@ static inline struct oz_row_head *oz_row_table_at(const struct oz_row_table *tab
     void *p = table->row[number];
     return (uintptr_t)p & 1 ? NULL : p;
 }
+/* What a row's key takes behind the row. */
+static inline size_t oz_row_key_bytes(size_t key_len)
+{
+    return key_len <= OZ_ROW_INLINE_KEY_BYTES ? 0 : key_len;
+}
 static inline char *oz_row_table_key(const struct oz_row_table *table, struct oz_row_head *head)
 {
-    return (char *)head + OZ_ROW_HEAD_BYTES + table->row_bytes;
+    return oz_row_key_bytes(head->key_len) ? (char *)head + OZ_ROW_HEAD_BYTES + table->row_bytes
+                                           : head->short_key;
 }
 #endif

@@ -1,10 +1,11 @@
 /* The changed parts of an epoch, frozen as bytes: what goes to the changelog in step 2 and, once
- * the epoch is committed, to the store in step 5. Layout: key and value bytes of all parts one
- * behind the other, and a list that points into them. key    u16be key_length | key | u32be part
- * part 0: main, 1: index, 2..: chunks value  u32le crc32c | u16le format | u16le layout | payload
- * or none: the part is deleted The checksum covers everything behind it. Threads: one at a time; it
- * is handed on whole. Ownership: buffers are the sealed set's own and are used again after
- * oz_sealed_reset(). */
+ * the epoch is committed, to the store in step 5.
+ * Layout: key and value bytes of all parts one behind the other, and a list that points into them.
+ *   key    u16be key_length | key | u32be part          part 0: main, 1: index, 2..: chunks
+ *   value  u32le crc32c | u16le format | u16le layout | payload    or none: the part is deleted
+ * The checksum covers everything behind it.
+ * Threads: one at a time; it is handed on whole.
+ * Ownership: buffers are the sealed set's own and are used again after oz_sealed_reset(). */
 #ifndef OZ_STATE_SEALED_H
 #define OZ_STATE_SEALED_H
 #include "base/buf.h"

@@ -1,14 +1,16 @@
 /* The rows on disk: RocksDB, one column family, always a committed prefix of the changelog.
- *   key    u16be partition | u8 entity | changelog key      value as in the changelog
- * (state/sealed.h) offsets, one record a partition, key u16be partition | u8 OZ_STORE_OFFSETS:
- * value as a part's, its payload u32le partitions, sources, entities | u64le epoch | i64le time |
- * i64le source[] | i64le changelog[] meta, key u16be 0 | u8 OZ_STORE_META: value as a part's, its
- * payload JSON: pipeline, entities, partitions, the text of every layout The folder holds
- * `ouzel.lock` (locked while open; the holder's pid is in it) and RocksDB's `rows/`. The
- * write-ahead log is on and not synced: a killed process loses nothing. Threads: reads from any;
- * one writer. Ownership: a folder belongs to one process, by a lock file. Errors: OZ_STATE when
- * another process holds the folder or it belongs to something else, OZ_CORRUPT, OZ_IO with
- * RocksDB's own words (a full disk says so). */
+ *   rows     key u16be partition | u8 entity | changelog key; value as in state/sealed.h
+ *   offsets  one record a partition, key u16be partition | u8 OZ_STORE_OFFSETS; value as a part's,
+ *            its payload u32le partitions, sources, entities | u64le epoch | i64le time |
+ *            i64le source[] | i64le changelog[]
+ *   meta     key u16be 0 | u8 OZ_STORE_META; value as a part's, its payload JSON: pipeline,
+ *            entities, partitions, the text of every layout
+ * The folder holds `ouzel.lock` (locked while open; the holder's pid is in it) and RocksDB's
+ * `rows/`. The write-ahead log is on and not synced: a killed process loses nothing.
+ * Threads: reads from any; one writer.
+ * Ownership: a folder belongs to one process, by a lock file.
+ * Errors: OZ_STATE when another process holds the folder or it belongs to something else;
+ * OZ_CORRUPT; OZ_IO with RocksDB's own words (a full disk says so). */
 #ifndef OZ_STATE_STORE_H
 #define OZ_STATE_STORE_H
 #include "base/columns.h"
@@ -45,8 +47,7 @@ enum oz_status oz_store_open(const char *dir, size_t memory_bytes, struct oz_sto
 void oz_store_close(struct oz_store *store);
 const char *oz_store_dir(const struct oz_store *store);
 
-/* Writes the store's key of a part, at most OZ_STORE_KEY_BYTES_MAX bytes, and returns its length.
- */
+/* Writes the store's key of a part, at most OZ_STORE_KEY_BYTES_MAX bytes; returns its length. */
 enum {
     OZ_STORE_KEY_HEAD_BYTES = 3,
     OZ_STORE_KEY_BYTES_MAX =
@@ -74,8 +75,8 @@ enum oz_status oz_store_get_many(struct oz_store_reader *reader, const struct oz
 enum oz_status oz_store_write(struct oz_store *store, const struct oz_sealed *const *sealed,
                               size_t n_sealed, const struct oz_positions *pos,
                               struct oz_error *err) OZ_MUST_USE;
-/* *ret_found false: nothing was ever written with positions, ret_pos is reset. Shape mismatch with what `ret_pos` was
- * made for: OZ_STATE; a missing or damaged record: OZ_CORRUPT. */
+/* *ret_found false: nothing was ever written with positions, ret_pos is reset. Shape mismatch with
+ * what `ret_pos` was made for: OZ_STATE; a missing or damaged record: OZ_CORRUPT. */
 enum oz_status oz_store_positions(struct oz_store *store, struct oz_positions *ret_pos,
                                   bool *ret_found, struct oz_error *err) OZ_MUST_USE;
 /* Whether there is any row. */

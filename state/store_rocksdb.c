@@ -19,7 +19,7 @@ enum {
 #define MEMTABLE_BYTES_MIN    ((size_t)1 << 20)
 #define MEMTABLE_BYTES_MAX    ((size_t)64 << 20)
 #define BLOCK_CACHE_BYTES_MIN ((size_t)1 << 20)
-#define FILTER_SHARE          0.02 /* of a memtable, for its own filter: most cold keys are not in it */
+#define FILTER_SHARE          0.02 /* of a memtable, for its filter: most cold keys are not in it */
 
 struct oz_store {
     char *dir;

@@ -34,6 +34,19 @@ static bool take(void *ctx, int key, const char *value)
     return true;
 }
 
+/* "51 49" in percent of the row updates: each worker's share. */
+static void shares(const struct oz_engine_stats *engine, char *to, size_t cap)
+{
+    uint64_t all = 0;
+    size_t at = 0, n = OZ_COUNT_OF(engine->worker_events);
+    while (n > 1 && !engine->worker_events[n - 1]) n--;
+    for (size_t w = 0; w < n; w++) all += engine->worker_events[w];
+    to[0] = 0;
+    for (size_t w = 0; w < n && at < cap; w++)
+        at += (size_t)snprintf(to + at, cap - at, "%s%.0f", w ? " " : "",
+                               all ? 100.0 * (double)engine->worker_events[w] / (double)all : 0);
+}
+
 /* The last line's counts, so that a line shows what happened since. */
 struct status_line {
     double seconds;
@@ -45,12 +58,15 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
     struct status_line *last = ctx;
     double dt = stats->seconds - last->seconds;
     uint64_t alerts = 0, held = 0;
+    char share[256];
+    shares(&stats->engine, share, sizeof share);
     for (int r = 0; r < OZ_RULES_MAX; r++) {
         alerts += stats->outputs.alerts[r];
         held += stats->outputs.suppressed[r];
     }
     oz_info("%.0f events/s, lag %lld, scored %llu, alerts %llu (%llu held back), dead letters %llu, "
-            "late %llu, duplicates %llu, commits %llu (%.1f ms), rows in memory %llu",
+            "late %llu, duplicates %llu, commits %llu (%.1f ms), rows in memory %llu, "
+            "worker shares %s %%",
             dt > 0 ? (double)(stats->engine.records - last->records) / dt : 0,
             (long long)stats->lag, (unsigned long long)stats->engine.scored,
             (unsigned long long)alerts, (unsigned long long)held,
@@ -61,7 +77,7 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
             stats->emitter.commits
                 ? (double)stats->emitter.commit_us_total / 1e3 / (double)stats->emitter.commits
                 : 0,
-            (unsigned long long)stats->engine.rows_in_memory);
+            (unsigned long long)stats->engine.rows_in_memory, share);
     last->seconds = stats->seconds;
     last->records = stats->engine.records;
 }

@@ -13,7 +13,7 @@
 enum { KEYS = 3000, ROW_BYTES = 24 };
 
 struct twin {
-    char key[16];
+    char key[32];
     struct oz_row_key as_key;
     struct oz_row_head *head; /* NULL: not in */
 };
@@ -21,7 +21,8 @@ struct twin {
 static void make_keys(struct twin *twin, int how)
 {
     for (int i = 0; i < KEYS; i++) {
-        int n = snprintf(twin[i].key, sizeof twin[i].key, "k%d", i / 3);
+        int n = snprintf(twin[i].key, sizeof twin[i].key, i % 2 ? "k%d" : "longer-than-a-head-%d",
+                         i / 3);
         uint64_t seed = (uint64_t)(i / 3), hash = next_random(&seed);
         if (how == 1) hash &= 0xff;                       /* few hashes */
         if (how == 2) hash |= UINT64_C(0xffffffff) << 32; /* all in one worker by the upper bits */
@@ -33,9 +34,9 @@ static void make_keys(struct twin *twin, int how)
 
 static void insert(struct oz_row_table *table, struct twin *t)
 {
-    struct oz_row_head *head = oz_malloc(OZ_ROW_HEAD_BYTES + ROW_BYTES + 16);
+    struct oz_row_head *head = oz_malloc(OZ_ROW_HEAD_BYTES + ROW_BYTES + 32);
     *head = (struct oz_row_head){.hash = t->as_key.hash,
-                                 .partition = t->as_key.partition,
+                                 .partition = (uint16_t)t->as_key.partition,
                                  .key_len = (uint16_t)t->as_key.len};
     memcpy(oz_row_table_key(table, head), t->key, t->as_key.len);
     assert_int_equal(oz_row_table_insert(table, head, NULL), OZ_OK);
