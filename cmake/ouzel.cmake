@@ -7,7 +7,12 @@ target_compile_options(ouzel_flags INTERFACE
     -Wall -Wextra -Werror=return-type -Wshadow -Wpointer-arith
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes>
     -fno-math-errno -ffp-contract=off -fvisibility=hidden)
-if(OUZEL_SANITIZE)
+if(OUZEL_FUZZ)
+    # Everything is instrumented for libFuzzer; the fuzzers themselves link its driver.
+    target_compile_options(ouzel_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined
+        -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(ouzel_flags INTERFACE -fsanitize=address,undefined)
+elseif(OUZEL_SANITIZE)
     target_compile_options(ouzel_flags INTERFACE -fsanitize=${OUZEL_SANITIZE} -fno-omit-frame-pointer
         -fno-sanitize-recover=all)
     target_link_options(ouzel_flags INTERFACE -fsanitize=${OUZEL_SANITIZE})
@@ -31,6 +36,13 @@ function(oz_unit_tests folder)
         set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
         target_link_libraries(${name} PRIVATE oz_${folder} PkgConfig::cmocka)
         add_test(NAME unit/${folder}/${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-        set_tests_properties(unit/${folder}/${name} PROPERTIES TIMEOUT 300 LABELS unit)
+        set_tests_properties(unit/${folder}/${name} PROPERTIES TIMEOUT 300
+            LABELS "unit;sanitize" ENVIRONMENT "${OUZEL_SANITIZER_OPTIONS}")
     endforeach()
 endfunction()
+
+# Suppressions name libraries that are not instrumented, nothing of ours.
+set(OUZEL_SANITIZER_OPTIONS
+    "ASAN_OPTIONS=detect_stack_use_after_return=0"
+    "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/sanitizers/lsan.supp:print_suppressions=0"
+    "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/sanitizers/tsan.supp:second_deadlock_stack=1")

@@ -1,5 +1,24 @@
 #include "features/row_bytes.h"
 
+void oz_buf_double(struct oz_buf *buf, double v)
+{
+    double cents = fabs(v) < 0x1p43 ? nearbyint(v * 100) : NAN;
+    if (cents / 100 == v) {
+        oz_buf_varint(buf, oz_zigzag((int64_t)cents) << 1);
+    } else {
+        oz_buf_put_u8(buf, 1);
+        oz_buf_put(buf, &v, sizeof v);
+    }
+}
+
+double oz_read_double(struct oz_row_reader *r)
+{
+    uint64_t x = oz_read_varint(r);
+    if (!(x & 1)) return (double)oz_unzigzag(x >> 1) / 100;
+    r->bad |= x != 1;
+    return oz_double_of(oz_read_u64(r));
+}
+
 enum { FIX_BYTES = 8 * OZ_FIX_LIMBS };
 
 void oz_buf_fix(struct oz_buf *buf, const uint64_t *fix)

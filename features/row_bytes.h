@@ -72,6 +72,9 @@ static inline uint64_t oz_read_within(struct oz_row_reader *r, uint64_t min, uin
     return min;
 }
 
+/* A double, short when it is whole cents: zigzag(cents) << 1 as a varint, or 1 and the 8 bytes. */
+void oz_buf_double(struct oz_buf *buf, double v);
+double oz_read_double(struct oz_row_reader *r);
 /* An exact total: u8 zero bytes at the low end | u8 bytes that follow, sign extended. */
 void oz_buf_fix(struct oz_buf *buf, const uint64_t *fix);
 void oz_read_fix(struct oz_row_reader *r, uint64_t *ret_fix);

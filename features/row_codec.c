@@ -70,7 +70,8 @@ static void encode_base(const struct oz_ring_layout *rl, const uint64_t *base, s
         oz_buf_varint(buf, oz_zigzag((int64_t)last[0]));
         oz_buf_put(buf, &last[1], 8);
     }
-    oz_buf_put(buf, base + rl->base_extreme, 16 * rl->n_extremes);
+    for (uint32_t i = 0; i < 2 * rl->n_extremes; i++)
+        oz_buf_double(buf, oz_double_of(base[rl->base_extreme + i]));
 }
 
 static enum oz_status encode_main(struct oz_row_work *w, struct oz_buf *buf)
@@ -166,7 +167,8 @@ static void decode_base(const struct oz_ring_layout *rl, struct oz_row_reader *r
         last[0] = (uint64_t)read_time(r);
         last[1] = oz_read_u64(r);
     }
-    for (uint32_t i = 0; i < 2 * rl->n_extremes; i++) base[rl->base_extreme + i] = oz_read_u64(r);
+    for (uint32_t i = 0; i < 2 * rl->n_extremes; i++)
+        base[rl->base_extreme + i] = oz_bits_of(oz_read_double(r));
 }
 
 static enum oz_status decode_ring(struct oz_row_work *w, struct oz_row_reader *r, uint32_t ring)

@@ -211,7 +211,8 @@ static void encode_refs(const struct oz_ring_layout *rl, const struct oz_refs *r
         if (pages) oz_buf_varint(buf, (uint64_t)(ref->edge_us - ref->first_us));
         at = ref->last_us;
         encode_words(rl, ref->word, buf);
-        oz_buf_put(buf, oz_ref_extremes(rl, ref), 16 * rl->n_extremes);
+        for (uint32_t k = 0; k < 2 * rl->n_extremes; k++)
+            oz_buf_double(buf, oz_double_of(oz_ref_extremes(rl, ref)[k]));
     }
 }
 
@@ -249,7 +250,7 @@ static enum oz_status decode_refs(struct oz_row_work *w, const struct oz_ring_la
         memcpy(oz_ref_before(rl, ref), before, 8 * rl->n_words);
         oz_words_add(rl, before, ref->word);
         for (uint32_t k = 0; k < 2 * rl->n_extremes; k++)
-            oz_ref_extremes(rl, ref)[k] = oz_read_u64(r);
+            oz_ref_extremes(rl, ref)[k] = oz_bits_of(oz_read_double(r));
         refs->n = i + 1;
     }
     if (r->bad) OZ_FAIL(w->err, OZ_CORRUPT, "an index ends early");

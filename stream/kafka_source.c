@@ -144,7 +144,11 @@ static enum oz_status on_event(struct kafka_source *source, const rd_kafka_messa
         code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
         return oz_error_set(&source->why, OZ_ENVIRONMENT, "topic %s does not exist: %s",
                             rd_kafka_topic_name(message->rkt), words);
-    if (code == RD_KAFKA_RESP_ERR__FATAL || source->link.fatal) return OZ_OK;
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        source->link.fatal =
+            rd_kafka_fatal_error(source->rk, source->link.reason, sizeof source->link.reason);
+        return OZ_OK;
+    }
     if (oz_kafka_passes(code)) {
         oz_debug("kafka source: %s", words);
         return OZ_OK;

@@ -16,6 +16,9 @@
 #include "stream/embedded_broker.h"
 
 enum { PARTITIONS = 4, SETS_MAX = 80, DRAW_US = 200000, PATH_BYTES = 4096 };
+/* The mock cluster answers a fetch that finds nothing only when this is over, whatever comes. */
+#define FETCH_WAIT_KEY "fetch.wait.max.ms"
+#define FETCH_WAIT_MS  "2"
 #define READY_WAIT_US (60 * OZ_US_PER_SECOND)
 #define DRAIN_WAIT_US (10 * OZ_US_PER_SECOND)
 #define EVENTS_PER_DAY 9600.0
@@ -35,7 +38,7 @@ struct demo {
     atomic_bool run_ready;
     struct oz_error run_err;
     char path[PATH_BYTES], state[PATH_BYTES], address[256];
-    struct oz_kafka_setting setting;
+    struct oz_kafka_setting setting[2];
 };
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -82,12 +85,13 @@ static enum oz_status load(struct demo *demo, struct oz_error *err)
     struct oz_mistakes mistakes = {0};
     snprintf(broker, sizeof broker, "kafka.bootstrap.servers=%s", demo->address);
     snprintf(state, sizeof state, "state.dir=%s", demo->state);
-    for (size_t i = 0; i < demo->config->n_set && n < SETS_MAX - 4; i++)
+    for (size_t i = 0; i < demo->config->n_set && n < SETS_MAX - 5; i++)
         set[n++] = demo->config->set[i];
     set[n++] = broker;
     set[n++] = state;
     set[n++] = "delivery=at_least_once";
     set[n++] = "start=earliest";
+    set[n++] = "kafka." FETCH_WAIT_KEY "=" FETCH_WAIT_MS;
     enum oz_status status = oz_program_load(demo->path, set, n, 0, &demo->prg, &mistakes, err);
     if (mistakes.n) fputs(oz_buf_string(&mistakes.text), stderr);
     oz_mistakes_clear(&mistakes);
@@ -154,8 +158,9 @@ static bool ending(const struct demo *demo)
 static enum oz_status start(struct demo *demo, struct oz_error *err)
 {
     const struct oz_pipeline *pl = &demo->prg->pipeline;
-    struct oz_kafka_config client = {&demo->setting, 1, "ouzel-demo"};
-    demo->setting = (struct oz_kafka_setting){"bootstrap.servers", demo->address};
+    struct oz_kafka_config client = {demo->setting, OZ_COUNT_OF(demo->setting), "ouzel-demo"};
+    demo->setting[0] = (struct oz_kafka_setting){"bootstrap.servers", demo->address};
+    demo->setting[1] = (struct oz_kafka_setting){FETCH_WAIT_KEY, FETCH_WAIT_MS};
     demo->runner = (struct oz_runner_config){
         .program = demo->prg,
         .state_dir = demo->state,
@@ -270,8 +275,8 @@ static enum oz_status run(struct demo *demo, struct oz_error *err)
     OZ_TRY(load(demo, err));
     OZ_TRY(make_topics(demo, err));
     load_training(demo);
-    oz_info("%s as it is, but for the broker in this process, `delivery: at_least_once` (that broker "
-            "has no transactions) and the state in %s",
+    oz_info("%s as it is, but for the broker in this process (and how long it holds an empty fetch), "
+            "`delivery: at_least_once` (that broker has no transactions) and the state in %s",
             demo->path, demo->state);
     oz_demo_screen_init(&demo->screen, config->for_seconds);
     if (demo->screen.on_terminal) oz_log_redirect(ignore_line, NULL);

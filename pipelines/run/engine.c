@@ -1,5 +1,6 @@
 #include "pipelines/run/engine.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/number.h"
 
@@ -19,6 +20,7 @@ struct worker {
     double *aggregate; /* of one event */
     uint64_t nulled[OZ_NULLED_COUNT], late[OZ_ENTITIES_MAX], duplicates, saturated, pushes;
     uint64_t dead;
+    int64_t stage_us[OZ_STAGE_COUNT];
     enum oz_status status;
     struct oz_error err;
     struct oz_sealed *sealed; /* where seal goes */
@@ -121,6 +123,20 @@ void oz_engine_parallel(struct oz_engine *eng, void (*fn)(void *ctx, unsigned wo
 }
 
 uint32_t oz_engine_n_workers(const struct oz_engine *eng) { return eng->n_workers; }
+
+const char *oz_stage_name(enum oz_stage stage)
+{
+    static const char *const name[] = {"decode", "values", "rows", "expressions", "models", "rules"};
+    return name[stage];
+}
+
+/* Adds the time since *at to a stage; the next one begins now. */
+static void stage_done(struct worker *w, enum oz_stage stage, int64_t *at)
+{
+    int64_t now = oz_monotonic_us();
+    w->stage_us[stage] += now - *at;
+    *at = now;
+}
 
 /* Part w of n things, as equal as can be. */
 static void share(const struct oz_engine *eng, unsigned w, size_t n, size_t *ret_first,
@@ -235,15 +251,18 @@ static void decode_phase(void *ctx, unsigned number)
     struct oz_engine *eng = ctx;
     struct worker *w = &eng->worker[number];
     size_t first, end;
+    int64_t at = oz_monotonic_us();
     oz_arena_reset(&w->arena);
     share(eng, number, eng->batch.n_records, &first, &end);
     w->status = decode_range(w, eng, first, end);
+    stage_done(w, OZ_STAGE_DECODE, &at);
 }
 
 static void values_phase(void *ctx, unsigned number)
 {
     struct oz_engine *eng = ctx;
     struct worker *w = &eng->worker[number];
+    int64_t at = oz_monotonic_us();
     for (uint32_t s = 0; s < eng->plan->n_sources; s++) {
         size_t first, end;
         share(eng, number, eng->batch.table[s].n_rows, &first, &end);
@@ -252,6 +271,7 @@ static void values_phase(void *ctx, unsigned number)
                                   (uint64_t *const *const *)eng->batch.values[s], w->scratch,
                                   w->nulled);
     }
+    stage_done(w, OZ_STAGE_VALUES, &at);
 }
 
 /* The records of one entity whose keys are this worker's, in order. */
@@ -341,7 +361,9 @@ static void rows_phase(void *ctx, unsigned number)
 {
     struct oz_engine *eng = ctx;
     struct worker *w = &eng->worker[number];
+    int64_t at = oz_monotonic_us();
     w->status = rows_of_worker(w, eng, number);
+    stage_done(w, OZ_STAGE_ROWS, &at);
 }
 
 /* Events with a null key of an entity, and dead ones, have no row there: their aggregates are null. */
@@ -386,16 +408,20 @@ static void scores_phase(void *ctx, unsigned number)
     struct oz_batch *bat = &eng->batch;
     const struct oz_table *table = &bat->table[eng->plan->scored_source];
     size_t first, end;
+    int64_t at = oz_monotonic_us();
     share(eng, number, table->n_rows, &first, &end);
     if (first == end) return;
     null_aggregates(eng, first, end);
     oz_feature_set_features(eng->prg->set, table, (const double *const *)bat->aggregate, first,
                             end - first, bat->feature, w->scratch, w->nulled);
+    stage_done(w, OZ_STAGE_EXPRESSIONS, &at);
     predict_range(w, eng, first, end);
+    stage_done(w, OZ_STAGE_MODELS, &at);
     if (eng->prg->pipeline.n_rules)
         oz_feature_set_rules(eng->prg->set, table, (const double *const *)bat->aggregate,
                              (const double *const *)bat->feature, (const double *const *)bat->score,
                              first, end - first, bat->rule, w->scratch, w->nulled);
+    stage_done(w, OZ_STAGE_RULES, &at);
 }
 
 static enum oz_status phase(struct oz_engine *eng, void (*fn)(void *, unsigned),
@@ -525,6 +551,7 @@ void oz_engine_get_stats(const struct oz_engine *eng, struct oz_engine_stats *re
         ret_stats->saturated += w->saturated;
         if (i < OZ_COUNT_OF(ret_stats->worker_events)) ret_stats->worker_events[i] = w->pushes;
         for (int k = 0; k < OZ_NULLED_COUNT; k++) ret_stats->nulled[k] += w->nulled[k];
+        for (int k = 0; k < OZ_STAGE_COUNT; k++) ret_stats->stage_us[k] += w->stage_us[k];
         for (uint32_t e = 0; e < eng->plan->n_entities; e++) {
             struct oz_cache_stats c;
             oz_cache_get_stats(w->cache[e], &c);

@@ -23,6 +23,18 @@ struct oz_engine_config {
     size_t rows_memory_bytes; /* for the rows in memory, all workers together */
 };
 
+/* What the workers' time goes to. */
+enum oz_stage {
+    OZ_STAGE_DECODE,
+    OZ_STAGE_VALUES,      /* fields to what the rows keep */
+    OZ_STAGE_ROWS,        /* rows found, events pushed, aggregates read */
+    OZ_STAGE_EXPRESSIONS, /* aggregates to features */
+    OZ_STAGE_MODELS,
+    OZ_STAGE_RULES,
+    OZ_STAGE_COUNT
+};
+const char *oz_stage_name(enum oz_stage stage);
+
 struct oz_engine_stats {
     uint64_t records, tombstones, dead, scored;
     uint64_t late[OZ_ENTITIES_MAX]; /* events beyond their lateness, by entity */
@@ -31,6 +43,7 @@ struct oz_engine_stats {
     uint64_t nulled[OZ_NULLED_COUNT];
     uint64_t rows_in_memory, row_hits, row_misses, rows_created, rows_evicted;
     uint64_t worker_events[64]; /* row pushes done by each worker: the fair share */
+    int64_t stage_us[OZ_STAGE_COUNT]; /* all workers together */
 };
 
 struct oz_engine;

@@ -94,7 +94,8 @@ struct twin {
         gone[OZ_SOURCES_MAX]; /* newest time that the row dropped for its limit; INT64_MIN: none */
 };
 
-static void twin_init(struct twin *twin, const struct oz_entity_plan *plan, uint32_t n_events)
+static __attribute__((unused)) void twin_init(struct twin *twin, const struct oz_entity_plan *plan,
+                                              uint32_t n_events)
 {
     *twin = (struct twin){.plan = plan};
     for (uint32_t i = 0; i < plan->n_rings; i++) {
@@ -102,7 +103,7 @@ static void twin_init(struct twin *twin, const struct oz_entity_plan *plan, uint
         twin->gone[i] = INT64_MIN;
     }
 }
-static void twin_clear(struct twin *twin)
+static __attribute__((unused)) void twin_clear(struct twin *twin)
 {
     for (uint32_t i = 0; i < twin->plan->n_rings; i++) free(twin->event[i]);
 }
@@ -130,7 +131,8 @@ struct twin_verdict {
 };
 
 /* `again`: an event of this time and id was lost to the limit, so this one is new. */
-static struct twin_verdict twin_push(struct twin *twin, const struct oz_row_event *e, bool again)
+static __attribute__((unused)) struct twin_verdict
+twin_push(struct twin *twin, const struct oz_row_event *e, bool again)
 {
     const struct oz_ring_plan *ring = &twin->plan->ring[e->ring];
     struct twin_event *ev = twin->event[e->ring];
@@ -196,8 +198,9 @@ static double twin_of_values(enum oz_agg agg, const uint64_t *bits, double *v, u
 
 /* The aggregate at the time t of the event that stands at `self` of ring 0. *ret_touched: the
  * window holds something that the row may have dropped for its limit. */
-static double twin_aggregate(const struct twin *twin, const struct oz_aggregate *a, int64_t t,
-                             uint32_t self, bool *ret_touched)
+static __attribute__((unused)) double twin_aggregate(const struct twin *twin,
+                                                     const struct oz_aggregate *a, int64_t t,
+                                                     uint32_t self, bool *ret_touched)
 {
     static double v[8192];
     static uint64_t bits[8192];
