@@ -293,18 +293,19 @@ static void run_steps(const struct step *step, size_t n, const struct transactio
     }
 }
 
-/* Every row through bytes once. */
-static void measure_bytes(struct table *t, struct oz_pool *pool)
+struct bytes_cost {
+    double encode_s, decode_s;
+    uint64_t events, bytes;
+};
+
+/* Every row through bytes once, in batches as an epoch would. */
+static struct bytes_cost through_bytes(struct table *t, struct oz_pool *pool, void *copy)
 {
     struct oz_error err;
-    struct oz_sealed sealed;
+    static struct oz_sealed sealed;
     struct part_map map;
-    uint64_t events = 0, bytes = 0;
-    double encode = 0, decode = 0;
-    oz_sealed_init(&sealed);
+    struct bytes_cost cost = {0};
     part_map_init(&map, pool);
-    void *copy = aligned_alloc(64, t->row_bytes);
-    size_t memory = oz_pool_used_bytes(pool);
     for (uint32_t from = 0; from < t->n; from += 256) {
         uint32_t to = OZ_MIN(from + 256, t->n);
         oz_sealed_reset(&sealed);
@@ -315,26 +316,36 @@ static void measure_bytes(struct table *t, struct oz_pool *pool)
             r->changed = true;
             must(t->kind.encode(t->kind.ctx, r, &map.io, &sealed, &err), &err);
         }
-        encode += now_s() - begun;
+        cost.encode_s += now_s() - begun;
         begun = now_s();
         for (size_t i = 0; i < sealed.n_parts; i++) {
             const struct oz_part *p = &sealed.part[i];
             const uint8_t *payload = sealed.bytes.data + p->value_at + OZ_PART_HEADER_BYTES;
-            bytes += p->value_len;
+            cost.bytes += p->value_len;
             must(t->kind.decode(t->kind.ctx, copy, &map.io, payload,
                                 p->value_len - OZ_PART_HEADER_BYTES, &err),
                  &err);
             for (uint32_t k = 0; k < t->layout->n_rings; k++)
-                events += oz_ring_of(t->layout, copy, k)->len;
+                cost.events += oz_ring_of(t->layout, copy, k)->len;
             t->kind.clear(t->kind.ctx, copy, pool);
         }
-        decode += now_s() - begun;
+        cost.decode_s += now_s() - begun;
     }
-    (void)memory;
+    return cost;
+}
+
+static void measure_bytes(struct table *t, struct oz_pool *pool)
+{
+    void *copy = aligned_alloc(64, t->row_bytes);
+    struct bytes_cost best = through_bytes(t, pool, copy);
+    for (int i = 0; i < 6; i++) {
+        struct bytes_cost c = through_bytes(t, pool, copy);
+        best.encode_s = OZ_MIN(best.encode_s, c.encode_s);
+        best.decode_s = OZ_MIN(best.decode_s, c.decode_s);
+    }
     printf("| %s | %u | %.1f | %zu | %.0f | %.2f | %.2f |\n", t->plan.name, t->n,
-           (double)events / t->n, t->row_bytes, (double)bytes / t->n, encode / t->n * 1e6,
-           decode / t->n * 1e6);
-    oz_sealed_clear(&sealed);
+           (double)best.events / t->n, t->row_bytes, (double)best.bytes / t->n,
+           best.encode_s / t->n * 1e6, best.decode_s / t->n * 1e6);
     free(copy);
 }
 

@@ -31,8 +31,7 @@ static inline double now_s(void) { return (double)oz_monotonic_us() / 1e6; }
 static inline rd_kafka_t *new_client(rd_kafka_type_t type, const char *bootstrap,
                                      const char *const *pair)
 {
-    static const char *const shared[] = {"socket.nagle.disable", "true", "retry.backoff.ms", "10",
-                                         NULL};
+    static const char *const shared[] = {"socket.nagle.disable", "true", "log_level", "3", NULL};
     char text[512];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     const char *const *list[] = {shared, pair};
@@ -57,6 +56,7 @@ static inline rd_kafka_t *new_producer(const char *bootstrap, const char *transa
                                 "queue.buffering.max.messages", "2000000",
                                 "enable.idempotence", "true",
                                 "delivery.report.only.error", "true",
+                                "retry.backoff.ms", "10",
                                 transactional_id ? "transactional.id" : NULL, transactional_id,
                                 NULL};
     return new_client(RD_KAFKA_PRODUCER, bootstrap, pair);

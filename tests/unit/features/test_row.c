@@ -210,6 +210,38 @@ static void test_a_source_without_all_time_windows_drops_what_none_sees(void **s
     end(&f);
 }
 
+/* Through bytes and back, which lets go what no window sees. */
+static void restore(struct fixture *f)
+{
+    assert_int_equal(part_map_store(&f->map, &f->kind, f->row, &f->err), OZ_OK);
+    f->kind.clear(f->kind.ctx, f->row, f->pool);
+    assert_int_equal(f->kind.decode(f->kind.ctx, f->row, &f->map.io, f->map.part[0].data,
+                                    f->map.part[0].len, &f->err),
+                     OZ_OK);
+}
+
+/* A repeat must not become the newest because what it repeats was let go alone. */
+static void test_last_n_keeps_equal_times_together(void **state)
+{
+    (void)state;
+    struct fixture f;
+    plan(&f);
+    want(&f, (struct oz_aggregate){.agg = OZ_AGG_SUM, .ring = 1, .last = 2});
+    begin(&f, 64);
+    push(&f, 1, 990, 1, 1);
+    push(&f, 1, 1000, 2, 1);
+    push(&f, 1, 1000, 3, 0);
+    push(&f, 1, 1000, 4, 0);
+    push(&f, 0, 1500, 1, 1);
+    assert_got(&f, 0, 0);
+    restore(&f);
+    push(&f, 1, 1000, 2, 1);
+    assert_int_equal(f.flags, OZ_PUSH_DUPLICATE);
+    push(&f, 0, 1500, 2, 1);
+    assert_got(&f, 0, 0);
+    end(&f);
+}
+
 static void test_the_event_limit(void **state)
 {
     (void)state;
@@ -252,11 +284,7 @@ static void test_alerts_are_held_back(void **state)
     assert_false(oz_row_alert(f.layout, f.row, 0, 950, 100, &held)); /* late */
     assert_true(oz_row_alert(f.layout, f.row, 1, 1050, 100, &held)); /* another rule */
     push(&f, 0, 1000, 1, 1);
-    assert_int_equal(part_map_store(&f.map, &f.kind, f.row, &f.err), OZ_OK);
-    f.kind.clear(f.kind.ctx, f.row, f.pool);
-    assert_int_equal(
-        f.kind.decode(f.kind.ctx, f.row, &f.map.io, f.map.part[0].data, f.map.part[0].len, &f.err),
-        OZ_OK);
+    restore(&f);
     assert_true(oz_row_alert(f.layout, f.row, 0, 1100, 100, &held));
     assert_int_equal(held, 2);
     assert_true(oz_row_alert(f.layout, f.row, 0, 900, 100, &held));   /* a late one, far enough */
@@ -476,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_late_events_and_repeats),
         cmocka_unit_test(test_labels_come_days_late),
         cmocka_unit_test(test_a_source_without_all_time_windows_drops_what_none_sees),
+        cmocka_unit_test(test_last_n_keeps_equal_times_together),
         cmocka_unit_test(test_the_event_limit),
         cmocka_unit_test(test_alerts_are_held_back),
         cmocka_unit_test(test_what_a_layout_refuses),

@@ -208,6 +208,29 @@ static bool store_rows(struct harness *h)
     return true;
 }
 
+static uint32_t parts_stored(const struct part_map *map)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < map->n_parts; i++) n += map->part[i].data != NULL;
+    return n;
+}
+
+/* Main, index, pages, and the chunks that either tells of: nothing else may lie in the store. */
+static uint32_t parts_of(const struct harness *h)
+{
+    const struct oz_row *row = h->row[0];
+    uint32_t n = 1;
+    bool spilled = false;
+    for (uint32_t i = 0; row->side && i < h->layout->n_rings; i++) {
+        const struct oz_ring_side *rs = &row->side->ring[i];
+        n += rs->page.n + rs->chunk.n;
+        for (uint32_t k = 0; k < rs->page.n; k++)
+            n += oz_ref_at(&h->layout->ring[i], &rs->page, k)->n;
+        spilled |= oz_ring_of(h->layout, h->row[0], i)->spilled;
+    }
+    return n + spilled;
+}
+
 static bool rows_have_equal_bytes(struct harness *h)
 {
     REQUIRE(h, part_map_store(&h->map[0], &h->kind, h->row[0], &failure) == OZ_OK, "cannot store");
@@ -216,7 +239,9 @@ static bool rows_have_equal_bytes(struct harness *h)
     REQUIRE(h, part < 0, "part %d of the stored row differs", part);
     part = part_map_difference(&h->map[0], &h->map[2]);
     REQUIRE(h, part < 0, "part %d of the restored row differs", part);
-    for (uint32_t i = 0; i < h->map[0].n_parts; i++) seen.parts += h->map[0].part[i].data != NULL;
+    REQUIRE(h, parts_stored(&h->map[0]) == parts_of(h), "%u parts are stored, expected %u",
+            parts_stored(&h->map[0]), parts_of(h));
+    seen.parts += parts_of(h);
     const struct oz_row *row = h->row[0];
     if (row->side) seen.chunks += row->side->next_part - OZ_PART_FIRST_CHUNK;
     for (uint32_t i = 0; row->side && i < h->layout->n_rings; i++)

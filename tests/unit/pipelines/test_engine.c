@@ -15,7 +15,12 @@
 #include "base/instant.h"
 #include "pipelines/run/outputs.h"
 
-enum { ROWS = 512, WARM_BATCHES = 600, COUNTED_BATCHES = 200, SEAL_EVERY = 4 };
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { COUNTED_BATCHES = 40, CUT_RECORDS = 3000 };
+#else
+enum { COUNTED_BATCHES = 200, CUT_RECORDS = 20000 };
+#endif
+enum { ROWS = 512, WARM_BATCHES = 3 * COUNTED_BATCHES, SEAL_EVERY = 4 };
 enum { CARDS_AT_ONCE = 3000, CARDS_MOVE = 60, LINE_BYTES = 200 };
 #define PIPELINE "tests/unit/pipelines/engine/pipeline.yaml"
 
@@ -215,9 +220,9 @@ static void same_bytes_for_any_cut(void **state)
         uint32_t workers;
         size_t rows, memory;
     } other[] = {{3, 512, 64 << 20}, {1, 7, 64 << 20}, {2, 100, 2 << 20}, {1, 1, 64 << 20}};
-    digest_of(1, 512, 64 << 20, 20000, want);
+    digest_of(1, 512, 64 << 20, CUT_RECORDS, want);
     for (size_t k = 0; k < OZ_COUNT_OF(other); k++) {
-        digest_of(other[k].workers, other[k].rows, other[k].memory, 20000, got);
+        digest_of(other[k].workers, other[k].rows, other[k].memory, CUT_RECORDS, got);
         assert_string_equal(got, want);
     }
 }

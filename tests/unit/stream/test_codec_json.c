@@ -245,8 +245,8 @@ static const struct refused {
     {"{\"k\":\"a\"}", OZ_DECODE_TIME, "field \"t\": the time of the record is missing"},
     {"{\"k\":\"a\",\"t\":null}", OZ_DECODE_TIME, "field \"t\": the time of the record is null"},
     {"{\"k\":\"a\",\"t\":\"2020-01-01T00:01:00.000001Z\"}", OZ_DECODE_TIME,
-     "its time 2020-01-01T00:01:00.000001Z is more than 1m (max_future) after now, "
-     "2020-01-01T00:00:00.000Z"},
+     "its time 2020-01-01T00:01:00.000001Z is more than 1m (max_future) ahead of the "
+     "clock"},
 };
 
 static void test_refused(void **state)

@@ -1,7 +1,7 @@
-/* Proves that the merge gives the records of several logs in the order of stream/source.h and holds back
- * as it says. How: hand-made cases for each rule; then random logs, delivered in random chunks, against
- * two naive twins: a merge of the heads one record at a time over the whole logs, and, for logs sorted by
- * time, plain sorting by (time, lane, offset). */
+/* Proves that the merge gives the records of several logs in the order of stream/source.h and holds
+ * back as it says. How: hand-made cases for each rule; then random logs, delivered in random
+ * chunks, against two naive twins: a merge of the heads one record at a time over the whole logs,
+ * and, for logs sorted by time, plain sorting by (time, lane, offset). */
 #include "stream/merge.h"
 
 #include <setjmp.h>
@@ -221,7 +221,8 @@ static void run_random(unsigned seed, bool sorted)
     start(&merge, n_lanes);
     size_t n = 0;
     for (int idle = 0; idle < 100000 && !oz_merge_at_end(&merge); idle++) {
-        /* Lanes come late and in any order; nothing may be given before all of them are heard of. */
+        /* Lanes come late and in any order; nothing may be given before all of them are heard
+         * of. */
         deliver(&merge, log, (uint32_t)rand() % n_lanes);
         uint32_t lane;
         size_t run;
@@ -254,14 +255,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ties_go_by_lane),
-        cmocka_unit_test(test_max_cuts_a_run),
-        cmocka_unit_test(test_end_is_forgotten),
-        cmocka_unit_test(test_idle_lanes_are_passed_over),
-        cmocka_unit_test(test_restart_forgets),
-        cmocka_unit_test(test_extreme_times),
-        cmocka_unit_test(test_random_logs),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_ties_go_by_lane),  cmocka_unit_test(test_max_cuts_a_run),
+        cmocka_unit_test(test_end_is_forgotten), cmocka_unit_test(test_idle_lanes_are_passed_over),
+        cmocka_unit_test(test_restart_forgets),  cmocka_unit_test(test_extreme_times),
+        cmocka_unit_test(test_random_logs),      cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

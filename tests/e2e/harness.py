@@ -1,0 +1,298 @@
+"""What the end-to-end tests share: a real broker, topics loaded with explicit record times by a client
+that is not ours, the binary as a process, and outputs read back by a client that is not ours.
+
+The broker is $KAFKA (host:port) when set, else one is started from jars (tests/tools/kafka/broker) and
+stopped at the end. Reading is read-committed and goes up to the high watermark that is asked for with
+read-uncommitted, since a commit returns before its markers are written."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUZEL = os.environ.get("OUZEL", str(ROOT / "build/release/ouzel"))
+DUMP_STATE = os.environ.get("OUZEL_DUMP_STATE", str(pathlib.Path(OUZEL).parent / "dump_state"))
+BROKER = ROOT / "tests/tools/kafka/broker"
+PARTITIONS = 4
+# A broker that is not ours keeps its topics: names of a run are its own there.
+RUN = f"-{os.getpid()}" if os.environ.get("KAFKA") else ""
+
+
+class Failure(Exception):
+    pass
+
+
+def check(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+class Broker:
+    """A broker for one test program: `with Broker() as broker: broker.address`."""
+
+    def __enter__(self):
+        self.dir = None
+        self.address = os.environ.get("KAFKA")
+        if not self.address:
+            self.dir = tempfile.mkdtemp(prefix="ouzel-kafka-")
+            self.start()
+        return self
+
+    def start(self):
+        run = subprocess.run([BROKER, "start", self.dir], stdout=subprocess.PIPE, check=True, text=True)
+        self.address = run.stdout.strip()
+
+    def kill(self):
+        subprocess.run([BROKER, "kill", self.dir], check=True)
+
+    def __exit__(self, *_):
+        if self.dir:
+            subprocess.run([BROKER, "stop", self.dir], check=False)
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Folder:
+    """Where a test keeps logs and state; removed when it went well."""
+
+    def __init__(self, name):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix=f"ouzel-{name}-"))
+
+    def __enter__(self):
+        return self.path
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            shutil.rmtree(self.path, ignore_errors=True)
+        else:
+            print(f"kept for a look: {self.path}", file=sys.stderr)
+
+
+def make_topics(address, names, partitions=PARTITIONS):
+    admin = AdminClient({"bootstrap.servers": address})
+    for future in admin.create_topics([NewTopic(n, partitions, 1) for n in names]).values():
+        future.result()
+
+
+def produce(address, records):
+    """records: (topic, key or None, value or None, time_ms, headers or None), in order."""
+    producer = Producer({"bootstrap.servers": address, "partitioner": "murmur2_random",
+                         "linger.ms": 20, "queue.buffering.max.messages": 1000000})
+    failed = []
+
+    def done(error, _message):
+        if error:
+            failed.append(error)
+
+    for topic, key, value, time_ms, headers in records:
+        while True:
+            try:
+                producer.produce(topic, value, key, timestamp=time_ms, headers=headers, callback=done)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+    producer.flush()
+    check(not failed, f"the load was not taken: {failed[:1]}")
+
+
+def high_watermarks(address, topic):
+    consumer = Consumer({"bootstrap.servers": address, "group.id": "e2e-ends",
+                         "isolation.level": "read_uncommitted"})
+    partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), 10)[1] for p in partitions}
+    consumer.close()
+    return ends
+
+
+class Record:
+    def __init__(self, message):
+        self.topic, self.partition, self.offset = message.topic(), message.partition(), message.offset()
+        self.key, self.value, self.time_ms = message.key(), message.value(), message.timestamp()[1]
+        self.headers = message.headers() or []
+
+    def json(self):
+        return json.loads(self.value)
+
+
+def read(address, topic, isolation="read_committed"):
+    """Every record of the topic, by partition, in order."""
+    ends = high_watermarks(address, topic)
+    consumer = Consumer({"bootstrap.servers": address, "group.id": "e2e-read", "isolation.level": isolation,
+                         "enable.partition.eof": True, "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic, p, 0) for p in ends])
+    records = {p: [] for p in ends}
+    open_partitions = {p for p, end in ends.items() if end > 0}
+    until = time.time() + 60
+    while open_partitions:
+        check(time.time() < until, f"{topic}: the end is not reached within 60 s")
+        message = consumer.poll(1)
+        if message is None:
+            continue
+        if message.error():
+            at = consumer.position([TopicPartition(topic, message.partition())])[0].offset
+            if at >= ends[message.partition()]:
+                open_partitions.discard(message.partition())
+            continue
+        records[message.partition()].append(Record(message))
+    consumer.close()
+    return records
+
+
+def flat(records):
+    return [r for p in sorted(records) for r in records[p]]
+
+
+def last_values(address, topic):
+    """What a compacted topic says: (partition, key) -> value, without meta records and deletes."""
+    rows = {}
+    for record in flat(read(address, topic)):
+        if record.key[:2] == b"\0\0" and len(record.key) == 6 and record.value[:1] == b"{":
+            continue
+        if record.value is None:
+            rows.pop((record.partition, record.key), None)
+        else:
+            rows[(record.partition, record.key)] = record.value
+    return rows
+
+
+class Pipeline:
+    """One run of a pipeline under a name of its own: its outputs, its state, its log."""
+
+    def __init__(self, address, folder, name, file, settings=()):
+        name += RUN
+        self.address, self.folder, self.name, self.file = address, folder, name, str(file)
+        self.scores, self.alerts, self.dead = f"{name}-scores", f"{name}-alerts", f"{name}-dead"
+        self.state, self.log = folder / f"{name}-state", folder / f"{name}.log"
+        self.settings = [f"pipeline={name}", f"kafka.bootstrap.servers={address}",
+                         f"outputs.scores.topic={self.scores}", f"alerts.topic={self.alerts}",
+                         f"outputs.dead_letters.topic={self.dead}", f"state.dir={self.state}",
+                         "start=earliest", *settings]
+
+    def arguments(self, verb, *more, settings=()):
+        sets = [x for s in [*self.settings, *settings] for x in ("--set", s)]
+        return [OUZEL, verb, *more, *sets, self.file]
+
+    def make_topics(self):
+        subprocess.run(self.arguments("topics", "--create"), check=True, stdout=subprocess.DEVNULL)
+
+    def start(self, fault=None, settings=(), more=()):
+        env = dict(os.environ)
+        env.pop("OUZEL_FAULT", None)
+        if fault:
+            env["OUZEL_FAULT"] = fault
+        self.log_at = self.log.stat().st_size if self.log.exists() else 0
+        self.process = subprocess.Popen(self.arguments("run", *more, settings=settings),
+                                        stderr=open(self.log, "ab"), env=env)
+        return self.process
+
+    def log_text(self):
+        """What this start has said so far."""
+        with open(self.log, "rb") as file:
+            file.seek(self.log_at)
+            return file.read().decode(errors="replace")
+
+    def wait_for(self, words, seconds=60):
+        until = time.time() + seconds
+        while not re.search(words, self.log_text()):
+            check(self.process.poll() is None,
+                  f"{self.name} ended with {self.process.returncode} before it said `{words}`:\n"
+                  + self.log_text()[-2000:])
+            check(time.time() < until, f"{self.name} does not say `{words}`:\n" + self.log_text()[-2000:])
+            time.sleep(0.05)
+
+    def committed(self, topic, partitions=PARTITIONS):
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": f"ouzel.{self.name}",
+                             "isolation.level": "read_committed", "enable.auto.commit": False})
+        try:
+            got = consumer.committed([TopicPartition(topic, p) for p in range(partitions)], 20)
+        finally:
+            consumer.close()
+        return {tp.partition: tp.offset for tp in got}
+
+    def wait_until_read(self, topics, seconds=90):
+        """Until everything that is in the topics now is read and committed."""
+        ends = {t: high_watermarks(self.address, t) for t in topics}
+        until = time.time() + seconds
+        while any(self.committed(t).get(p, 0) < end for t in topics for p, end in ends[t].items()
+                  if end > 0):
+            check(self.process.poll() is None,
+                  f"{self.name} ended with {self.process.returncode}:\n" + self.log_text()[-2000:])
+            check(time.time() < until, f"{self.name} is not through:\n" + self.log_text()[-2000:])
+            time.sleep(0.02)
+
+    def stop(self, seconds=30):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(seconds)
+        check(code == 0, f"{self.name}: SIGTERM ended with {code}:\n" + self.log_text()[-2000:])
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def run_through(self, topics, settings=()):
+        self.make_topics()
+        self.start(settings=settings)
+        self.wait_until_read(topics)
+        self.stop()
+
+    def outputs(self):
+        """Scores, alerts and dead letters as (partition, key, value, time, headers), in order, without
+        what differs between two runs by intent: the pipeline's name and its settings' hash."""
+        return [[self.plain(r) for r in flat(read(self.address, t))]
+                for t in (self.scores, self.alerts, self.dead)]
+
+    def plain(self, record):
+        name = self.name.encode()
+        value = record.value
+        if value is not None:
+            value = re.sub(rb'"config":"[0-9a-f]{16}"', b'"config":""', value).replace(name + b"/", b"NAME/")
+        headers = [(k, v.replace(name, b"NAME") if k.startswith("ouzel.") else v) for k, v in record.headers]
+        return (record.partition, record.key, value, record.time_ms, tuple(headers))
+
+    def rows(self, entities):
+        return {e: last_values(self.address, f"ouzel.{self.name}.changelog.{e}") for e in entities}
+
+    def stored_rows(self):
+        """What the state folder holds, as lines of `entity partition key part value`, all in hex."""
+        run = subprocess.run([DUMP_STATE, str(self.state)], stdout=subprocess.PIPE, check=True, text=True)
+        return run.stdout.split("\n")
+
+
+def same(got, want, what):
+    if got == want:
+        return
+    for i, (g, w) in enumerate(zip(got, want)):
+        if g != w:
+            raise Failure(f"{what}: {len(got)} and {len(want)}; the first that differs is {i}:\n"
+                          f"  got  {g}\n  want {w}")
+    raise Failure(f"{what}: {len(got)} instead of {len(want)}")
+
+
+def main(tests):
+    """Runs the test functions, each with (broker address, folder); says how each went."""
+    only = sys.argv[1:]
+    failed = 0
+    with Broker() as broker:
+        for test in tests:
+            if only and test.__name__ not in only:
+                continue
+            start = time.time()
+            try:
+                with Folder(test.__name__) as folder:
+                    test(broker, folder)
+                print(f"ok      {test.__name__}  {time.time() - start:.1f} s", flush=True)
+            except (Failure, subprocess.SubprocessError, OSError) as failure:
+                failed += 1
+                print(f"FAILED  {test.__name__}  {time.time() - start:.1f} s\n{failure}", flush=True)
+    sys.exit(failed > 0)
+
+
