@@ -99,7 +99,7 @@ static inline char *put_digits(char *to, unsigned v, int n)
     return to + n;
 }
 
-static char *put_date(char *to, int64_t days_since_1970)
+static void make_date(char *to, int64_t days_since_1970)
 {
     int days = (int)(days_since_1970 + DAYS_TO_1970);
     int year = days / DAYS_PER_400_YEARS * 400 + 1;
@@ -122,7 +122,23 @@ static char *put_date(char *to, int64_t days_since_1970)
     *to++ = '-';
     to = put_digits(to, (unsigned)month, 2);
     *to++ = '-';
-    return put_digits(to, (unsigned)day, 2);
+    put_digits(to, (unsigned)day, 2);
+}
+
+/* Times that are written one after the other are mostly of one day: a thread keeps the last date. */
+static char *put_date(char *to, int64_t days_since_1970)
+{
+    enum { DATE_BYTES = 10 };
+    static _Thread_local struct {
+        int64_t days;
+        char text[DATE_BYTES];
+    } last = {INT64_MIN, ""};
+    if (OZ_UNLIKELY(last.days != days_since_1970)) {
+        make_date(last.text, days_since_1970);
+        last.days = days_since_1970;
+    }
+    memcpy(to, last.text, DATE_BYTES);
+    return to + DATE_BYTES;
 }
 
 static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }

@@ -45,4 +45,8 @@ endfunction()
 set(OUZEL_SANITIZER_OPTIONS
     "ASAN_OPTIONS=detect_stack_use_after_return=0"
     "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/sanitizers/lsan.supp:print_suppressions=0"
-    "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/sanitizers/tsan.supp:second_deadlock_stack=1")
+    "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/sanitizers/tsan.supp:second_deadlock_stack=1:die_after_fork=0")
+if(OUZEL_SANITIZE)
+    # Sanitizers slow the long differential tests down ten times and more: fewer seeds do.
+    list(APPEND OUZEL_SANITIZER_OPTIONS "OUZEL_SEEDS=300")
+endif()

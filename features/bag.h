@@ -1,7 +1,7 @@
 /* A counted set of 64-bit values: how often each is in a window, and how many different ones are.
  * Layout: open addressing, keys and counts in one block of the row's pool. A value whose count fell
- * to 0 keeps its place until the set is made anew. Ownership: the block goes back with
- * oz_bag_clear(). UINT64_MAX is null and is never in. */
+ * to 0 keeps its place until the set is made anew.
+ * Ownership: the block goes back with oz_bag_clear(). UINT64_MAX is null and is never in. */
 #ifndef OZ_FEATURES_BAG_H
 #define OZ_FEATURES_BAG_H
 #include "state/pool.h"

@@ -6,8 +6,8 @@
  * When the live events of the open block reach 2K, the oldest K become a chunk; when the index has
  * 2F chunks, the oldest F become a page. An event that is late into a chunk is put in there, and
  * the chunk is split in two when it reaches 2K. Both depend on the events alone, never on when a
- * row was stored or read, so equal histories have equal bytes. Errors: what fails in the middle
- * leaves the row good for clear() only. */
+ * row was stored or read, so equal histories have equal bytes.
+ * Errors: what fails in the middle leaves the row good for clear() only. */
 #ifndef OZ_FEATURES_RING_H
 #define OZ_FEATURES_RING_H
 #include "features/ring_place.h"

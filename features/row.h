@@ -7,7 +7,11 @@
  * of events in its window. A ring is an open block (in the main part) and, when it outgrows that,
  * closed chunks (a part each), found through an index of their totals; every 64 chunks the oldest
  * of the index become a page, a part of its own, so that no write and no read grows with the
- * window. Threads: the worker's own. Units: microseconds. */
+ * window. features/WINDOWS.md has the algorithm, features/row_state.h the layout in memory,
+ * features/row_codec.h and features/row_parts.h the bytes.
+ * Threads: the worker's own. Units: microseconds.
+ * Errors: OZ_CORRUPT names the part that is damaged. OZ_RECORD: a time beyond +-2^60; the row is as
+ * it was. After any other error of a push the row is good for clear() only. */
 #ifndef OZ_FEATURES_ROW_H
 #define OZ_FEATURES_ROW_H
 #include "base/arena.h"
@@ -16,7 +20,9 @@
 
 struct oz_row_layout; /* a plan of one entity, resolved: strides, bounds, columns */
 
-/* Both live in the arena. The kind's ctx is the layout. */
+/* Both live in the arena; the plan is not needed afterwards. The kind's ctx is the layout; its
+ * layout number is left 0, for who keeps the numbers to fill in. OZ_CONFIG: distinct of a double or
+ * a key over all time, more than 255 window ends in one ring, durations out of range. */
 enum oz_status oz_row_layout_new(const struct oz_entity_plan *entity, struct oz_arena *arena,
                                  struct oz_row_layout **ret_layout, struct oz_row_kind *ret_kind,
                                  struct oz_error *err) OZ_MUST_USE;
@@ -30,7 +36,7 @@ struct oz_row_event {
 
 enum {                   /* what became of an event */
        OZ_PUSH_LATE = 1, /* beyond its lateness: the row is as before, its aggregates are null */
-       OZ_PUSH_DUPLICATE = 2, /* this id is in: not counted again */
+       OZ_PUSH_DUPLICATE = 2, /* this id is in: not counted again, maybe replaced */
        OZ_PUSH_SATURATED = 4, /* the row hit its event limit and lost its oldest events */
        OZ_PUSH_CHANGED = 8,   /* the row is not as before: tell the cache */
        OZ_PUSH_WARMING = 16   /* a window reaches behind the row's complete-since time */

@@ -3,10 +3,12 @@
  *   main = version u8 | flags u8 (1: has an index, 2: has a newest scored time)
  *        | newest scored time, zigzag | next part number
  *        | tags: {tag u8 | length | bytes} ... 0
- *        | ring by ring: flags u8 (1: saturated, 2: totals over all time) | [saturated until,
- * zigzag] | [totals] | block of the open events (features/block_codec.h) tags   1: complete since,
- * zigzag; 2: suppressions {slot | last fired, zigzag | held back} ... totals   events | as in the
- * index | per value: there u8 {time, zigzag | bits u64} | {min, max} each
+ *        | ring by ring: flags u8 (1: saturated, 2: totals over all time)
+ *          | [saturated until, zigzag] | [totals] | open events (features/block_codec.h)
+ *   tags   1: complete since, zigzag
+ *          2: suppressions {slot | last fired, zigzag | held back} ...
+ *   totals events | sums and counts as in the index
+ *          | per value: there u8 {time, zigzag | bits u64} | {min, max} each
  *
  * Rings and values stand in the order of the plan; the layout number in the part's header says
  * which plan. An unknown tag is an error: it was written by a later version, and dropping it would

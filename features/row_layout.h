@@ -4,7 +4,8 @@
  * Entry, by ring; a multiple of 8 bytes:
  *   | time i64 | id 0, 8 or 16 | raw values 8 each | sums 3 x u64 each | counts u32 each |
  * Sums and counts are running totals of everything before the entry in its block. What a value
- * costs: DOUBLE  raw; a sum if one is asked for; a count of what is not null if that is asked for
+ * costs:
+ *   DOUBLE  raw; a sum if one is asked for; a count of what is not null if that is asked for
  *   FLAG    a count of ones; a count of what is not null if it can be null
  *   MARK    a count of what is there, or nothing if it always is
  *   KEY     raw; a count of what is not null if that is asked for

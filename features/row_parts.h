@@ -3,8 +3,9 @@
  *   index = version u8 | ring by ring: pages varint, chunks varint, refs
  *   page  = version u8 | ring varint | refs                  as many as its ref in the index says
  *   chunk = version u8 | ring varint | block                 features/block_codec.h
- *   ref   = part | n | events (of a page) | first time, zigzag of the difference to the last time
- * of the ref before | last - first | edge - first (of a page) | totals | {min, max} each
+ *   ref   = part | n | events (of a page)
+ *         | first time, zigzag of the difference to the last time of the ref before
+ *         | last - first | edge - first (of a page) | totals | {min, max} each
  *
  * A chunk or page is read when something in it is asked for, and dropped again, the longest unused
  * first, once it is in the store as it is. What is changed stays until it has been stored.

@@ -33,5 +33,7 @@ struct oz_row_kind {
     enum oz_status (*encode)(const void *ctx, void *row, struct oz_row_io *io,
                              struct oz_sealed *sealed, struct oz_error *err);
     void (*clear)(const void *ctx, void *row, struct oz_pool *pool);
+    /* Optional: asks for the memory that encode() begins with; the head itself is there. */
+    void (*prefetch)(const void *ctx, const void *row);
 };
 #endif

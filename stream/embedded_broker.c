@@ -12,9 +12,9 @@ struct oz_embedded_broker {
     rd_kafka_mock_cluster_t *cluster;
 };
 
-/* librdkafka's cluster accepts connections without TCP_NODELAY and has no setting for it. This program's
- * accept() comes before the C library's when librdkafka is loaded, so the option is set here, for every
- * TCP connection that the process accepts; elsewhere it does no harm. */
+/* librdkafka's cluster accepts connections without TCP_NODELAY and has no setting for it. This
+ * program's accept() comes before the C library's when librdkafka is loaded, so the option is set
+ * here, for every TCP connection that the process accepts; elsewhere it does no harm. */
 __attribute__((visibility("default"))) int accept(int fd, struct sockaddr *restrict address,
                                                   socklen_t *restrict len);
 int accept(int fd, struct sockaddr *restrict address, socklen_t *restrict len)
@@ -46,8 +46,9 @@ enum oz_status oz_embedded_broker_start(struct oz_embedded_broker **ret_broker,
     broker->cluster = rd_kafka_mock_cluster_new(broker->rk, 1);
     if (!broker->cluster) {
         oz_embedded_broker_stop(broker);
-        OZ_FAIL(err, OZ_ENVIRONMENT, "the embedded broker did not start: no port of 127.0.0.1 is "
-                                     "to be had");
+        OZ_FAIL(err, OZ_ENVIRONMENT,
+                "the embedded broker did not start: no port of 127.0.0.1 is "
+                "to be had");
     }
     *ret_broker = broker;
     return OZ_OK;

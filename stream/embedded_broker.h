@@ -1,6 +1,7 @@
 /* A broker inside the process: librdkafka's mock cluster, for the demo and for tests of the wire.
- * It keeps at most 5 MiB a partition, has no transactions worth the name and forgets everything at its
- * end: at-least-once only. Accepted sockets get TCP_NODELAY, or every answer would wait 40 ms. */
+ * It keeps at most 5 MiB a partition, has no transactions worth the name and forgets everything at
+ * its end: at-least-once only. Accepted sockets get TCP_NODELAY, or every answer would wait 40
+ * ms. */
 #ifndef OZ_STREAM_EMBEDDED_BROKER_H
 #define OZ_STREAM_EMBEDDED_BROKER_H
 #include "base/memory.h"

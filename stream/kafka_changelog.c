@@ -1,5 +1,5 @@
-/* state/changelog.h over Kafka: parts go out through the sink, positions and tails come from two clients
- * of their own that are members of no group. */
+/* state/changelog.h over Kafka: parts go out through the sink, positions and tails come from two
+ * clients of their own that are members of no group. */
 #include "state/changelog.h"
 
 #include <stdio.h>
@@ -55,8 +55,8 @@ static enum oz_status produce(void *ctx, const struct oz_sealed *sealed, struct 
 }
 
 /* The key is u16be 0 | u32be 0: no key of a row, part 0. */
-static enum oz_status produce_meta(void *ctx, uint32_t entity, uint32_t partition,
-                                   const char *json, size_t len, struct oz_error *err)
+static enum oz_status produce_meta(void *ctx, uint32_t entity, uint32_t partition, const char *json,
+                                   size_t len, struct oz_error *err)
 {
     static const uint8_t key[6] = {0};
     struct kafka_changelog *changelog = ctx;
@@ -77,9 +77,8 @@ static enum oz_status positions(struct kafka_changelog *changelog, int64_t at,
 {
     OZ_ASSERT(ret_pos->n_entities == changelog->n_entities &&
               ret_pos->n_partitions == changelog->n_partitions);
-    rd_kafka_topic_partition_list_t *list =
-        oz_kafka_list((const char *const *)changelog->name, changelog->n_entities,
-                      changelog->n_partitions, NULL);
+    rd_kafka_topic_partition_list_t *list = oz_kafka_list(
+        (const char *const *)changelog->name, changelog->n_entities, changelog->n_partitions, NULL);
     enum oz_status status = oz_kafka_list_offsets(changelog->asker, list, at, err);
     for (int i = 0; status == OZ_OK && i < list->cnt; i++)
         ret_pos->changelog[i] = list->elems[i].offset;
@@ -107,7 +106,7 @@ struct tail {
     rd_kafka_topic_t *topic[OZ_ENTITIES_MAX];
     const struct oz_positions *to;
     const struct oz_changelog_visitor *visitor;
-    int64_t *next;   /* [n_partitions x n_entities] */
+    int64_t *next;    /* [n_partitions x n_entities] */
     uint8_t *is_open; /* the same: its fetcher runs */
     size_t n_open;
     rd_kafka_message_t *message[READ_MESSAGES];
@@ -203,13 +202,13 @@ static enum oz_status stuck(const struct tail *tail, int64_t wait_us, struct oz_
 {
     size_t i = 0;
     while (!tail->is_open[i]) i++;
-    OZ_FAIL(err, OZ_BROKER,
-            "%s partition %zu: nothing came for %lld s between offset %lld and %lld: it waits for an "
-            "open transaction of another process to end, or for a broker that does not answer%s%s",
-            tail->changelog->name[i % tail->changelog->n_entities],
-            i / tail->changelog->n_entities, (long long)(wait_us / 1000000),
-            (long long)tail->next[i], (long long)tail->to->changelog[i],
-            tail->changelog->link.reason[0] ? ": " : "", tail->changelog->link.reason);
+    OZ_FAIL(
+        err, OZ_BROKER,
+        "%s partition %zu: nothing came for %lld s between offset %lld and %lld: it waits for an "
+        "open transaction of another process to end, or for a broker that does not answer%s%s",
+        tail->changelog->name[i % tail->changelog->n_entities], i / tail->changelog->n_entities,
+        (long long)(wait_us / 1000000), (long long)tail->next[i], (long long)tail->to->changelog[i],
+        tail->changelog->link.reason[0] ? ": " : "", tail->changelog->link.reason);
 }
 
 static enum oz_status read_all(struct tail *tail, int64_t wait_us, struct oz_error *err)

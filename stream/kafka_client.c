@@ -60,12 +60,13 @@ static enum oz_status ask_topic(rd_kafka_t *rk, struct oz_topic_info *topic, int
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 0, rkt, &metadata, timeout_ms);
     rd_kafka_topic_destroy(rkt);
-    if (code) OZ_FAIL(err, oz_kafka_passes(code) ? OZ_RETRY : OZ_ENVIRONMENT, "%s",
-                      rd_kafka_err2str(code));
+    if (code)
+        OZ_FAIL(err, oz_kafka_passes(code) ? OZ_RETRY : OZ_ENVIRONMENT, "%s",
+                rd_kafka_err2str(code));
     enum oz_status status = OZ_OK;
     if (metadata->topic_cnt != 1) {
-        status = oz_error_set(err, OZ_RETRY, "the broker did not say anything of topic %s",
-                              topic->name);
+        status =
+            oz_error_set(err, OZ_RETRY, "the broker did not say anything of topic %s", topic->name);
     } else if ((code = metadata->topics[0].err) == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
         topic->n_partitions = 0;
     } else if (code) {
@@ -99,6 +100,7 @@ enum oz_status oz_kafka_partitions(rd_kafka_t *rk, struct oz_kafka_link *link,
             oz_warn("kafka %s: no broker answers at %s (%s); trying for %lld s", link->what,
                     oz_kafka_bootstrap(config), reason, (long long)(wait_us / 1000000));
             said = link->is_down = true;
+            link->down_us = oz_monotonic_us();
         }
         if (stop && *stop) OZ_FAIL(err, OZ_RETRY, "stopped while waiting for a broker");
         if (oz_monotonic_us() >= until_us)
@@ -149,7 +151,8 @@ static enum oz_status create(rd_kafka_t *rk, rd_kafka_queue_t *queue,
     char text[TEXT_BYTES];
     rd_kafka_NewTopic_t *one = NULL;
     OZ_TRY(new_topic(topic, &one, err));
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     rd_kafka_AdminOptions_set_request_timeout(options, OZ_KAFKA_REQUEST_MS, text, sizeof text);
     rd_kafka_AdminOptions_set_operation_timeout(options, OZ_KAFKA_REQUEST_MS, text, sizeof text);
     rd_kafka_CreateTopics(rk, &one, 1, options, queue);
@@ -194,8 +197,8 @@ static enum oz_status wait_visible(rd_kafka_t *rk, struct oz_kafka_link *link,
 }
 
 enum oz_status oz_kafka_create_topics(const struct oz_kafka_config *config,
-                                      const struct oz_new_topic *topic, size_t n,
-                                      bool *ret_created, struct oz_error *err)
+                                      const struct oz_new_topic *topic, size_t n, bool *ret_created,
+                                      struct oz_error *err)
 {
     struct oz_kafka_link link = {.what = "client"};
     struct oz_topic_info info;

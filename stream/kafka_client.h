@@ -1,5 +1,5 @@
-/* Configuration and errors of librdkafka clients, and the questions that are asked of a cluster before
- * anything runs. Files outside stream/kafka_* never see rdkafka.h.
+/* Configuration and errors of librdkafka clients, and the questions that are asked of a cluster
+ * before anything runs. Files outside stream/kafka_* never see rdkafka.h.
  * Threads: any. Ownership: a settings list is borrowed. */
 #ifndef OZ_STREAM_KAFKA_CLIENT_H
 #define OZ_STREAM_KAFKA_CLIENT_H
@@ -26,8 +26,9 @@ struct oz_topic_info {
  * *ret_bad is the number of the setting. */
 enum oz_status oz_kafka_check_settings(const struct oz_kafka_config *config, size_t *ret_bad,
                                        struct oz_error *err) OZ_MUST_USE;
-/* Fills n_partitions of each topic. Says at once (log) when no broker answers, retries until wait_us
- * have passed, then OZ_ENVIRONMENT. `stop` (nullable) is looked at in between: OZ_RETRY when it is set. */
+/* Fills n_partitions of each topic. Says at once (log) when no broker answers, retries until
+ * wait_us have passed, then OZ_ENVIRONMENT. `stop` (nullable) is looked at in between: OZ_RETRY
+ * when it is set. */
 enum oz_status oz_kafka_topics(const struct oz_kafka_config *config, struct oz_topic_info *topic,
                                size_t n, int64_t wait_us, const volatile bool *stop,
                                struct oz_error *err) OZ_MUST_USE;
@@ -38,10 +39,11 @@ struct oz_new_topic {
     int replication; /* -1: the broker's default */
     bool compacted;  /* cleanup.policy=compact and the settings of a changelog */
 };
-/* Existing topics are left as they are; *ret_created[i] tells. A wrong partition count is an error. */
+/* Existing topics are left as they are; *ret_created[i] tells. A wrong partition count is an
+ * error. */
 enum oz_status oz_kafka_create_topics(const struct oz_kafka_config *config,
-                                      const struct oz_new_topic *topic, size_t n,
-                                      bool *ret_created, struct oz_error *err) OZ_MUST_USE;
+                                      const struct oz_new_topic *topic, size_t n, bool *ret_created,
+                                      struct oz_error *err) OZ_MUST_USE;
 
 /* The group's committed offsets, stable (pending transactions are waited for, bounded):
  * [n_partitions x n_sources] into pos->source; OZ_NO_OFFSET where there is none. */
@@ -53,7 +55,7 @@ enum oz_status oz_kafka_group_is_free(const struct oz_kafka_config *config, cons
                                       const char *instance, struct oz_error *err) OZ_MUST_USE;
 /* Where a new group begins, as explicit offsets: at_ms OZ_START_* below or a time in ms. */
 #define OZ_KAFKA_EARLIEST INT64_C(-2)
-#define OZ_KAFKA_LATEST INT64_C(-1)
+#define OZ_KAFKA_LATEST   INT64_C(-1)
 enum oz_status oz_kafka_start_offsets(const struct oz_kafka_config *config,
                                       const char *const *topic, int64_t at_ms,
                                       struct oz_positions *ret_pos,

@@ -1,6 +1,7 @@
 /* Settings of librdkafka clients, in three layers, and what the clients have to say. */
 #include "stream/kafka_handles.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -9,23 +10,29 @@
 #include "base/nearest.h"
 
 /* Nagle off: an answer would wait 40 ms for its acknowledgement. The retry pause is what the next
- * transaction waits for after a commit, as its markers are still being written: 100 ms if left alone. */
-static const struct oz_kafka_setting default_all[] = {
-    {"socket.nagle.disable", "true"}, {"retry.backoff.ms", "10"},
-    {"reconnect.backoff.ms", "50"},   {"reconnect.backoff.max.ms", "2000"},
-    {"log.connection.close", "false"}};
+ * transaction waits for after a commit, as its markers are still being written: 100 ms if left
+ * alone. */
+static const struct oz_kafka_setting default_all[] = {{"socket.nagle.disable", "true"},
+                                                      {"retry.backoff.ms", "10"},
+                                                      {"reconnect.backoff.ms", "50"},
+                                                      {"reconnect.backoff.max.ms", "2000"},
+                                                      {"log.connection.close", "false"}};
 
-/* The queue lengths were measured: below 300,000 records a partition's fetcher starves the engine. */
+/* The queue lengths were measured: below 300,000 records a partition's fetcher starves the
+ * engine. */
 static const struct oz_kafka_setting default_consumer[] = {
     {"queued.min.messages", "300000"},          {"fetch.wait.max.ms", "50"},
-    {"fetch.error.backoff.ms", "50"},           {"session.timeout.ms", "10000"},
+    {"fetch.error.backoff.ms", "50"},           {"session.timeout.ms", "30000"},
     {"max.poll.interval.ms", "300000"},         {"check.crcs", "false"},
     {"partition.assignment.strategy", "range"}, {"topic.metadata.refresh.interval.ms", "60000"}};
 
 static const struct oz_kafka_setting default_producer[] = {
-    {"linger.ms", "5"},          {"compression.type", "lz4"},
-    {"batch.size", "1000000"},   {"batch.num.messages", "10000"},
-    {"partitioner", "murmur2_random"},  {"queue.buffering.max.messages", "2000000"},
+    {"linger.ms", "5"},
+    {"compression.type", "lz4"},
+    {"batch.size", "1000000"},
+    {"batch.num.messages", "10000"},
+    {"partitioner", "murmur2_random"},
+    {"queue.buffering.max.messages", "2000000"},
     {"queue.buffering.max.kbytes", "262144"}};
 
 /* What the engine must decide, and the reason a user gets when the file sets it. */
@@ -77,8 +84,8 @@ static bool within_rate(struct oz_kafka_link *link)
     int64_t now_us = oz_monotonic_us();
     int64_t since_us = __atomic_load_n(&link->log_since_us, __ATOMIC_RELAXED);
     if (now_us - since_us > OZ_KAFKA_LOG_SPAN_US &&
-        __atomic_compare_exchange_n(&link->log_since_us, &since_us, now_us, false,
-                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+        __atomic_compare_exchange_n(&link->log_since_us, &since_us, now_us, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED)) {
         uint32_t n = __atomic_exchange_n(&link->n_silenced, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&link->n_logged, 0, __ATOMIC_RELAXED);
         if (n) oz_warn("kafka %s: %u more lines of the client were left out", link->what, n);
@@ -88,14 +95,21 @@ static bool within_rate(struct oz_kafka_link *link)
     return false;
 }
 
-/* Runs in the client's threads. Connections that fail are said in plain words by on_error(). */
+/* Connections that fail are said in plain words by on_error(), a transaction's failures are
+ * statuses; and what a broker of before 2017 would do with questions about topics, the embedded
+ * broker does not. */
+static const char *const told_otherwise[] = {"FAIL",   "ERROR",    "FATAL",     "TXNERR",
+                                             "GETPID", "ADDPARTS", "AUTOCREATE"};
+
+/* Runs in the client's threads. */
 static void on_log(const rd_kafka_t *rk, int syslog_level, const char *facility, const char *text)
 {
     struct oz_kafka_link *link = rd_kafka_opaque(rk);
     enum oz_log_level level = syslog_level <= LOG_WARNING  ? OZ_LOG_WARN
                               : syslog_level <= LOG_NOTICE ? OZ_LOG_INFO
                                                            : OZ_LOG_DEBUG;
-    if (!strcmp(facility, "FAIL") || !strcmp(facility, "ERROR")) level = OZ_LOG_DEBUG;
+    for (size_t i = 0; i < OZ_COUNT_OF(told_otherwise); i++)
+        if (!strcmp(facility, told_otherwise[i])) level = OZ_LOG_DEBUG;
     /* One map serves consumers and producers: each would warn about the other's settings. */
     if (!strcmp(facility, "CONFWARN") &&
         (strstr(text, "is a consumer property") || strstr(text, "is a producer property")))
@@ -114,7 +128,12 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
         link->fatal = rd_kafka_fatal_error(rk, text, sizeof text);
         snprintf(link->reason, sizeof link->reason, "%s", text);
     } else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-        if (!link->is_down) oz_warn("kafka %s: no broker answers: %s; trying on", link->what, reason);
+        /* Once, and again when it has been long: an idle source does not notice that it is over. */
+        int64_t now_us = oz_monotonic_us();
+        if (!link->is_down || now_us - link->down_us > OZ_KAFKA_DOWN_AGAIN_US) {
+            oz_warn("kafka %s: no broker answers: %s; trying on", link->what, reason);
+            link->down_us = now_us;
+        }
         link->is_down = true;
     } else if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL) {
         if (within_rate(link)) oz_warn("kafka %s: a broker refuses us: %s", link->what, reason);
@@ -143,23 +162,40 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
              rd_kafka_topic_name(message->rkt), message->partition, rd_kafka_err2str(code));
 }
 
-/* The names that this librdkafka knows are those it prints. */
-static enum oz_status unknown_name(rd_kafka_conf_t *conf, const char *key, struct oz_error *err)
+/* The names that this librdkafka knows are the first words of the lines in its own table. */
+static void find_nearest(const char *key, char *ret_name, size_t cap)
 {
+    enum { NAMES_MAX = 512, TABLE_BYTES = 1 << 20 };
+    const char *name[NAMES_MAX], *nearest = NULL;
+    char *rest = NULL, *text = oz_calloc(1, TABLE_BYTES);
     size_t n = 0;
-    const char **pair = rd_kafka_conf_dump(conf, &n), *nearest = NULL;
-    const char **name = pair && n ? oz_calloc(n / 2, sizeof *name) : NULL;
-    for (size_t i = 0; name && i < n / 2; i++) name[i] = pair[2 * i];
-    if (name) nearest = oz_nearest(key, strlen(key), name, n / 2);
-    if (nearest)
-        oz_error_set(err, OZ_CONFIG, "kafka: there is no setting named %s; did you mean %s?", key,
-                     nearest);
-    else
-        oz_error_set(err, OZ_CONFIG, "kafka: there is no setting named %s; those of librdkafka %s "
-                     "are taken", key, rd_kafka_version_str());
-    oz_free(name);
-    if (pair) rd_kafka_conf_dump_free(pair, n);
-    return OZ_CONFIG;
+    ret_name[0] = 0;
+    FILE *out = text ? fmemopen(text, TABLE_BYTES, "w") : NULL;
+    if (out) {
+        rd_kafka_conf_properties_show(out);
+        (void)fclose(out);
+        for (char *line = strtok_r(text, "\n", &rest); line && n < NAMES_MAX;
+             line = strtok_r(NULL, "\n", &rest)) {
+            size_t word = strcspn(line, " |");
+            if (!line[word]) continue;
+            line[word] = 0;
+            if (strchr(line, '.')) name[n++] = line;
+        }
+        nearest = oz_nearest(key, strlen(key), name, n);
+    }
+    if (nearest) snprintf(ret_name, cap, "%s", nearest);
+    oz_free(text);
+}
+
+static enum oz_status unknown_name(const char *key, struct oz_error *err)
+{
+    char nearest[OZ_KAFKA_REASON_BYTES];
+    find_nearest(key, nearest, sizeof nearest);
+    if (nearest[0])
+        OZ_FAIL(err, OZ_CONFIG, "kafka: there is no setting named %s; did you mean %s?", key,
+                nearest);
+    OZ_FAIL(err, OZ_CONFIG, "kafka: there is no setting named %s; those of librdkafka %s are taken",
+            key, rd_kafka_version_str());
 }
 
 static enum oz_status set(rd_kafka_conf_t *conf, const char *key, const char *value,
@@ -168,7 +204,7 @@ static enum oz_status set(rd_kafka_conf_t *conf, const char *key, const char *va
     char text[OZ_KAFKA_REASON_BYTES];
     switch (rd_kafka_conf_set(conf, key, value, text, sizeof text)) {
     case RD_KAFKA_CONF_OK: return OZ_OK;
-    case RD_KAFKA_CONF_UNKNOWN: return unknown_name(conf, key, err);
+    case RD_KAFKA_CONF_UNKNOWN: return unknown_name(key, err);
     default: return oz_error_set(err, OZ_CONFIG, "kafka: %s: %s", key, text);
     }
 }
@@ -274,8 +310,9 @@ enum oz_status oz_kafka_check_settings(const struct oz_kafka_config *config, siz
     }
     *ret_bad = config->n_settings;
     if (!has_address)
-        status = oz_error_set(err, OZ_CONFIG, "kafka: bootstrap.servers is missing: the address of "
-                                              "one or more brokers, as host:port");
+        status = oz_error_set(err, OZ_CONFIG,
+                              "kafka: bootstrap.servers is missing: the address of "
+                              "one or more brokers, as host:port");
 out:
     rd_kafka_conf_destroy(conf);
     return status;
@@ -324,7 +361,11 @@ enum oz_status oz_kafka_error(rd_kafka_error_t *error, const char *what, struct 
                       code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
         status = fenced ? OZ_FENCED : OZ_BROKER;
     } else if (rd_kafka_error_txn_requires_abort(error)) {
-        status = OZ_ABORT;
+        /* What is forbidden stays so: no abort helps. */
+        bool forbidden = code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+                         code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
+                         code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        status = forbidden ? OZ_BROKER : OZ_ABORT;
     } else if (rd_kafka_error_is_retriable(error)) {
         status = OZ_RETRY;
     }

@@ -25,9 +25,9 @@ enum oz_status oz_kafka_committed(const struct oz_kafka_config *config, const ch
     enum oz_status status = OZ_OK;
     rd_kafka_topic_partition_list_t *list =
         oz_kafka_list(topic, ret_pos->n_sources, ret_pos->n_partitions, NULL);
-    int wait_ms = oz_kafka_setting_ms(config, "transaction.timeout.ms",
-                                      OZ_KAFKA_TRANSACTION_TIMEOUT_MS) +
-                  OZ_KAFKA_MARGIN_MS;
+    int wait_ms =
+        oz_kafka_setting_ms(config, "transaction.timeout.ms", OZ_KAFKA_TRANSACTION_TIMEOUT_MS) +
+        OZ_KAFKA_MARGIN_MS;
     int64_t until_us = oz_monotonic_us() + wait_ms * INT64_C(1000);
     bool said = false;
     for (;;) {
@@ -79,8 +79,7 @@ enum oz_status oz_kafka_group_is_free(const struct oz_kafka_config *config, cons
     const struct rd_kafka_group_list *list = NULL;
     int64_t until_us = oz_monotonic_us() + OZ_KAFKA_REQUEST_MS * INT64_C(1000);
     for (;;) {
-        rd_kafka_resp_err_t code =
-            rd_kafka_list_groups(rk, group, &list, OZ_KAFKA_REQUEST_MS / 2);
+        rd_kafka_resp_err_t code = rd_kafka_list_groups(rk, group, &list, OZ_KAFKA_REQUEST_MS / 2);
         if (!code && list->group_cnt) code = list->groups[0].err;
         /* The embedded broker cannot list groups, and nobody else reaches it. */
         if (code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE) goto out;
@@ -125,8 +124,8 @@ enum oz_status oz_kafka_start_offsets(const struct oz_kafka_config *config,
     OZ_TRY(oz_kafka_client_open(config, OZ_KAFKA_CONSUMER, owned, &link, &rk, err));
 
     enum oz_status status = OZ_OK;
-    rd_kafka_topic_partition_list_t *end = NULL, *list = oz_kafka_list(
-        topic, ret_pos->n_sources, ret_pos->n_partitions, NULL);
+    rd_kafka_topic_partition_list_t *end = NULL, *list = oz_kafka_list(topic, ret_pos->n_sources,
+                                                                       ret_pos->n_partitions, NULL);
     OZ_TRY_OUT(oz_kafka_list_offsets(rk, list, at_ms, err));
     /* A time behind the newest record has no offset: there the group begins at the end. */
     if (at_ms >= 0) {

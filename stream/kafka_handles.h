@@ -1,8 +1,8 @@
-/* What the kafka_* files share: clients of librdkafka with the engine's settings, their log and errors,
- * and the few requests that several of them make. Included by stream/kafka_*.c only.
+/* What the kafka_* files share: clients of librdkafka with the engine's settings, their log and
+ * errors, and the few requests that several of them make. Included by stream/kafka_*.c only.
  *
- * Settings are applied in three layers: the engine's defaults, the user's `kafka:` map untouched, and
- * what the engine must own; a user's setting of an owned name is refused.
+ * Settings are applied in three layers: the engine's defaults, the user's `kafka:` map untouched,
+ * and what the engine must own; a user's setting of an owned name is refused.
  * Threads: a link's log side is used by the client's threads, the rest by the client's caller.
  * Ownership: the link outlives its client. */
 #ifndef OZ_STREAM_KAFKA_HANDLES_H
@@ -14,11 +14,12 @@
 enum {
     OZ_KAFKA_REASON_BYTES = 256,
     OZ_KAFKA_TRANSACTION_TIMEOUT_MS = 30000,
-    OZ_KAFKA_MARGIN_MS = 15000,  /* beyond the transaction timeout: the broker sweeps once in 10 s */
+    OZ_KAFKA_MARGIN_MS = 15000, /* beyond the transaction timeout: the broker sweeps once in 10 s */
     OZ_KAFKA_REQUEST_MS = 10000, /* for one answer of a broker that is there */
     OZ_KAFKA_LOG_LINES = 10,     /* of one client in OZ_KAFKA_LOG_SPAN_US */
 };
-#define OZ_KAFKA_LOG_SPAN_US INT64_C(10000000)
+#define OZ_KAFKA_LOG_SPAN_US   INT64_C(10000000)
+#define OZ_KAFKA_DOWN_AGAIN_US INT64_C(60000000)
 
 enum oz_kafka_role {
     OZ_KAFKA_ASKER,    /* a consumer without a group, read uncommitted: questions to the cluster */
@@ -28,8 +29,9 @@ enum oz_kafka_role {
 
 /* The opaque of every client. */
 struct oz_kafka_link {
-    const char *what; /* "source", "sink": the log names it */
-    bool is_down;     /* no broker answers, and the log has said so */
+    const char *what;                   /* "source", "sink": the log names it */
+    bool is_down;                       /* no broker answers, and the log has said so */
+    int64_t down_us;                    /* when it was said */
     char reason[OZ_KAFKA_REASON_BYTES]; /* the newest error event, or empty */
     rd_kafka_resp_err_t fatal;          /* of the client, or 0 */
     rd_kafka_resp_err_t delivery;       /* the first failed delivery since it was cleared, or 0 */
@@ -40,7 +42,8 @@ struct oz_kafka_link {
     uint32_t n_logged, n_silenced;
 };
 
-/* Every setting but those of the caller. `owned` (may be NULL, ends with a NULL key) is applied last. */
+/* Every setting but those of the caller. `owned` (may be NULL, ends with a NULL key) is applied
+ * last. */
 enum oz_status oz_kafka_conf(const struct oz_kafka_config *config, enum oz_kafka_role role,
                              const struct oz_kafka_setting *owned, struct oz_kafka_link *link,
                              rd_kafka_conf_t **ret_conf, struct oz_error *err) OZ_MUST_USE;
@@ -52,7 +55,7 @@ enum oz_status oz_kafka_client_open(const struct oz_kafka_config *config, enum o
                                     const struct oz_kafka_setting *owned,
                                     struct oz_kafka_link *link, rd_kafka_t **ret_rk,
                                     struct oz_error *err) OZ_MUST_USE;
-const char *oz_kafka_bootstrap(const struct oz_kafka_config *config); /* for messages */
+const char *oz_kafka_bootstrap(const struct oz_kafka_config *config);     /* for messages */
 bool oz_kafka_has(const struct oz_kafka_config *config, const char *key); /* the user set it */
 /* The user's value of a time setting, else `otherwise`. */
 int oz_kafka_setting_ms(const struct oz_kafka_config *config, const char *key, int otherwise);
@@ -64,11 +67,12 @@ bool oz_kafka_passes(rd_kafka_resp_err_t code);
 /* Takes the error. OZ_RETRY, OZ_ABORT, OZ_FENCED or OZ_BROKER, in the order of their checks. */
 enum oz_status oz_kafka_error(rd_kafka_error_t *error, const char *what, struct oz_error *err);
 
-/* A list of [n_partitions x n_topics] in the positions' own order, offsets from `offset` (may be NULL). */
+/* A list of [n_partitions x n_topics] in the positions' own order, offsets from `offset` (may be
+ * NULL). */
 rd_kafka_topic_partition_list_t *oz_kafka_list(const char *const *topic, uint32_t n_topics,
                                                uint32_t n_partitions, const int64_t *offset);
-/* Fills the list's offsets by time in ms (the list's offsets on entry), or RD_KAFKA_OFFSET_BEGINNING or
- * _END for all. Ends are of the client's own isolation level. */
+/* Fills the list's offsets by time in ms (the list's offsets on entry), or
+ * RD_KAFKA_OFFSET_BEGINNING or _END for all. Ends are of the client's own isolation level. */
 enum oz_status oz_kafka_list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                      int64_t at_ms, struct oz_error *err) OZ_MUST_USE;
 /* Waits for a broker: OZ_ENVIRONMENT after wait_us, OZ_RETRY on stop. */

@@ -126,8 +126,8 @@ static enum oz_status admit(struct oz_kafka_lane *lane, rd_kafka_t *rk, size_t n
     return status;
 }
 
-/* At its end without an event that says so: the last record is the last of the log as of the answer that
- * brought it. Behind the records of a transaction the log has one marker more. */
+/* At its end without an event that says so: the last record is the last of the log as of the answer
+ * that brought it. Behind the records of a transaction the log has one marker more. */
 static bool is_last(const struct oz_kafka_lane *lane, rd_kafka_t *rk)
 {
     int64_t low = -1, high = -1;
@@ -152,7 +152,7 @@ enum oz_status oz_kafka_lane_fill(struct oz_kafka_lane *lane, rd_kafka_t *rk, bo
         memmove(lane->early, lane->early + n, lane->n_early * sizeof *lane->early);
     } else if (lane->queue && rd_kafka_queue_length(lane->queue)) {
         ssize_t got = rd_kafka_consume_batch_queue(lane->queue, 0, lane->message, lane->cap);
-        if (got > 0) n = (size_t)got, lane->is_settled = true;
+        if (got > 0) n = (size_t)got, lane->is_settled = lane->is_heard = true;
     }
     if (n) OZ_TRY(admit(lane, rk, n, ret_ended, err));
     if (!lane->n && !*ret_ended) *ret_ended = is_last(lane, rk);

@@ -2,18 +2,20 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "stream/kafka_handles.h"
 
 enum {
     TOPICS_MAX = 64,
-    CHUNK_MESSAGES = 512,  /* handed to the client in one call */
-    POLL_EVERY = 256,      /* messages between two looks at failed deliveries */
-    FULL_POLL_MS = 5,      /* while the client's queue is full */
+    CHUNK_MESSAGES = 512, /* handed to the client in one call */
+    POLL_EVERY = 256,     /* messages between two looks at failed deliveries */
+    FULL_POLL_MS = 5,     /* while the client's queue is full */
     HEADERS_MAX = OZ_RECORD_HEADERS_MAX + 16,
     CLOSE_MS = 5000,
     FLUSH_MS = 1000,
+    PAUSE_US = 50000,
     COMMIT_OFFSETS_WAIT_US = 30000000,
 };
 
@@ -44,10 +46,8 @@ static enum oz_status copy_config(struct oz_sink *sink, const struct oz_kafka_co
 {
     sink->config.n_settings = config->n_settings;
     sink->config.client_id = config->client_id ? oz_strdup(config->client_id) : NULL;
-    sink->config.setting = sink->setting =
-        oz_calloc(config->n_settings + 1, sizeof *sink->setting);
-    if (!sink->setting || (config->client_id && !sink->config.client_id))
-        return oz_no_memory(err);
+    sink->config.setting = sink->setting = oz_calloc(config->n_settings + 1, sizeof *sink->setting);
+    if (!sink->setting || (config->client_id && !sink->config.client_id)) return oz_no_memory(err);
     for (size_t i = 0; i < config->n_settings; i++) {
         sink->setting[i].key = oz_strdup(config->setting[i].key);
         sink->setting[i].value = oz_strdup(config->setting[i].value);
@@ -57,8 +57,7 @@ static enum oz_status copy_config(struct oz_sink *sink, const struct oz_kafka_co
 }
 
 /* The producer's first request: fences an earlier one of the same id and ends its transaction. */
-static enum oz_status init_transactions(struct oz_sink *sink, int64_t wait_us,
-                                        struct oz_error *err)
+static enum oz_status init_transactions(struct oz_sink *sink, int64_t wait_us, struct oz_error *err)
 {
     enum { TRY_MS = 1000 };
     int64_t until_us = oz_monotonic_us() + wait_us;
@@ -84,9 +83,8 @@ enum oz_status oz_sink_open(const struct oz_kafka_config *config, const char *tr
 {
     char timeout[16];
     snprintf(timeout, sizeof timeout, "%d", OZ_KAFKA_TRANSACTION_TIMEOUT_MS);
-    struct oz_kafka_setting owned[] = {{"transactional.id", transactional_id},
-                                       {"transaction.timeout.ms", timeout},
-                                       {NULL, NULL}};
+    struct oz_kafka_setting owned[] = {
+        {"transactional.id", transactional_id}, {"transaction.timeout.ms", timeout}, {NULL, NULL}};
     if (oz_kafka_has(config, "transaction.timeout.ms")) owned[1] = owned[2];
 
     enum oz_status status = OZ_OK;
@@ -135,9 +133,31 @@ void oz_sink_close(struct oz_sink *sink)
     oz_free(sink);
 }
 
+/* A record that is produced before the producer itself knows the topic's partitions enters the
+ * transaction as partition -1 (librdkafka 2.0), which the broker refuses. So it learns them
+ * first. */
+static enum oz_status learn_topic(struct oz_sink *sink, rd_kafka_topic_t *rkt, struct oz_error *err)
+{
+    int64_t until_us = oz_monotonic_us() + OZ_KAFKA_REQUEST_MS * INT64_C(1000);
+    for (;;) {
+        const struct rd_kafka_metadata *metadata = NULL;
+        rd_kafka_resp_err_t code =
+            rd_kafka_metadata(sink->rk, 0, rkt, &metadata, OZ_KAFKA_REQUEST_MS);
+        if (!code) {
+            code =
+                metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR__TIMED_OUT;
+            rd_kafka_metadata_destroy(metadata);
+        }
+        if (!code) return OZ_OK;
+        if (!oz_kafka_passes(code) || oz_monotonic_us() > until_us)
+            OZ_FAIL(err, OZ_BROKER, "topic %s: %s", rd_kafka_topic_name(rkt),
+                    rd_kafka_err2str(code));
+        usleep(PAUSE_US);
+    }
+}
+
 enum oz_status oz_sink_topic(struct oz_sink *sink, const char *name, bool compressed,
-                             uint32_t *ret_topic, uint32_t *ret_n_partitions,
-                             struct oz_error *err)
+                             uint32_t *ret_topic, uint32_t *ret_n_partitions, struct oz_error *err)
 {
     for (uint32_t i = 0; i < sink->n_topics; i++) {
         if (strcmp(sink->topic[i].name, name)) continue;
@@ -148,16 +168,15 @@ enum oz_status oz_sink_topic(struct oz_sink *sink, const char *name, bool compre
     OZ_ASSERT(sink->n_topics < TOPICS_MAX);
     /* Asked by a consumer: a producer's own question would create the topic on some brokers. */
     struct oz_topic_info info = {.name = name};
-    OZ_TRY(oz_kafka_topics(&sink->config, &info, 1, OZ_KAFKA_REQUEST_MS * INT64_C(1000), NULL,
-                           err));
+    OZ_TRY(
+        oz_kafka_topics(&sink->config, &info, 1, OZ_KAFKA_REQUEST_MS * INT64_C(1000), NULL, err));
     if (!info.n_partitions)
         OZ_FAIL(err, OZ_ENVIRONMENT,
                 "topic %s does not exist; `ouzel topics --create` makes the topics of a pipeline",
                 name);
     char text[OZ_KAFKA_REASON_BYTES];
     rd_kafka_topic_conf_t *conf = rd_kafka_default_topic_conf_dup(sink->rk);
-    if (!compressed)
-        rd_kafka_topic_conf_set(conf, "compression.codec", "none", text, sizeof text);
+    if (!compressed) rd_kafka_topic_conf_set(conf, "compression.codec", "none", text, sizeof text);
     struct sink_topic *topic = &sink->topic[sink->n_topics];
     topic->name = oz_strdup(name);
     if (!topic->name) {
@@ -168,6 +187,12 @@ enum oz_status oz_sink_topic(struct oz_sink *sink, const char *name, bool compre
     if (!topic->rkt) {
         oz_free(topic->name);
         OZ_FAIL(err, OZ_CONFIG, "topic %s: %s", name, rd_kafka_err2str(rd_kafka_last_error()));
+    }
+    enum oz_status status = learn_topic(sink, topic->rkt, err);
+    if (status != OZ_OK) {
+        rd_kafka_topic_destroy(topic->rkt);
+        oz_free(topic->name);
+        return status;
     }
     topic->n_partitions = info.n_partitions;
     topic->compressed = compressed;
@@ -279,8 +304,8 @@ static bool is_plain(const struct oz_message *message)
     return message->timestamp_ms <= 0 && !message->n_headers;
 }
 
-/* message[0, n) are plain and of one topic. When its queue is full, the client refuses the rest of the
- * call, so the order is kept. */
+/* message[0, n) are plain and of one topic. When its queue is full, the client refuses the rest of
+ * the call, so the order is kept. */
 static enum oz_status produce_plain(struct oz_sink *sink, const struct oz_message *message,
                                     size_t n, struct oz_error *err)
 {
@@ -356,8 +381,9 @@ enum oz_status oz_sink_begin(struct oz_sink *sink, struct oz_error *err)
 }
 
 /* The metadata has no getters in older versions of the client; written out it is
- * "CGMDv2:" | i32 generation, native | group NUL | member NUL | ... A generation of -1 or an empty member
- * would be accepted by the broker without any check, even while another process owns the group. */
+ * "CGMDv2:" | i32 generation, native | group NUL | member NUL | ... A generation of -1 or an empty
+ * member would be accepted by the broker without any check, even while another process owns the
+ * group. */
 static enum oz_status check_metadata(const rd_kafka_consumer_group_metadata_t *metadata,
                                      struct oz_error *err)
 {
@@ -371,7 +397,8 @@ static enum oz_status check_metadata(const rd_kafka_consumer_group_metadata_t *m
     if (error) return oz_kafka_error(error, "the group's metadata could not be read", err);
     if (len > magic_len + sizeof generation && !memcmp(bytes, magic, magic_len)) {
         const char *group = (const char *)bytes + magic_len + sizeof generation;
-        const char *end = (const char *)bytes + len, *stop = memchr(group, 0, (size_t)(end - group));
+        const char *end = (const char *)bytes + len,
+                   *stop = memchr(group, 0, (size_t)(end - group));
         memcpy(&generation, (const char *)bytes + magic_len, sizeof generation);
         is_known = stop && stop + 1 < end;
         has_member = is_known && stop[1] != 0;
@@ -391,8 +418,9 @@ static enum oz_status unknown_outcome(const struct oz_sink *sink, const char *wh
 {
     char why[OZ_ERROR_MESSAGE_BYTES];
     snprintf(why, sizeof why, "%s", err ? err->message : "");
-    OZ_FAIL(err, OZ_BROKER, "%s took longer than transaction.timeout.ms (%lld s), its outcome is "
-                            "not known: %s",
+    OZ_FAIL(err, OZ_BROKER,
+            "%s took longer than transaction.timeout.ms (%lld s), its outcome is "
+            "not known: %s",
             what, (long long)(sink->transaction_us / 1000000), why);
 }
 
@@ -436,9 +464,8 @@ out:
 
 /* Commit and abort go on where they stopped when they are called again. */
 static enum oz_status end_transaction(struct oz_sink *sink,
-                                      rd_kafka_error_t *(*end)(rd_kafka_t *, int),
-                                      const char *what, const char *not_done,
-                                      struct oz_error *err)
+                                      rd_kafka_error_t *(*end)(rd_kafka_t *, int), const char *what,
+                                      const char *not_done, struct oz_error *err)
 {
     struct oz_error why;
     int64_t until_us = oz_monotonic_us() + sink->transaction_us;

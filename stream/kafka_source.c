@@ -28,8 +28,8 @@ struct kafka_source {
     char *group;
     const char **topic;
     uint32_t n_sources, n_partitions, n_lanes, n_unsettled;
-    struct oz_kafka_lane *lane;   /* [n_lanes] in the order of ties */
-    uint32_t *lane_of;            /* [n_partitions x n_sources] */
+    struct oz_kafka_lane *lane; /* [n_lanes] in the order of ties */
+    uint32_t *lane_of;          /* [n_partitions x n_sources] */
     struct oz_merge merge;
     rd_kafka_queue_t *main_queue; /* only for its wake-up */
     int wake_fd;
@@ -122,10 +122,10 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
         return;
     }
     if (!source->is_closing)
-        fail(source, oz_error_set(&source->why, OZ_FENCED,
-                                  "group %s took the partitions back: %s", source->group,
+        fail(source, oz_error_set(&source->why, OZ_FENCED, "group %s took the partitions back: %s",
+                                  source->group,
                                   rd_kafka_assignment_lost(rk)
-                                      ? "this process did not answer for longer than the group waits"
+                                      ? "it did not hear of this process for session.timeout.ms"
                                       : "another process joined it, and that is not served yet"));
     assign(source, list, false);
 }
@@ -160,8 +160,7 @@ static enum oz_status on_event(struct kafka_source *source, const rd_kafka_messa
 static enum oz_status serve(struct kafka_source *source, int timeout_ms, struct oz_error *err)
 {
     rd_kafka_message_t *message;
-    while (source->failed == OZ_OK &&
-           (message = rd_kafka_consumer_poll(source->rk, timeout_ms))) {
+    while (source->failed == OZ_OK && (message = rd_kafka_consumer_poll(source->rk, timeout_ms))) {
         timeout_ms = 0;
         struct oz_kafka_lane *lane = NULL;
         if (!message->err || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
@@ -206,7 +205,10 @@ static enum oz_status fill(struct kafka_source *source, uint32_t i)
     enum oz_status status = oz_kafka_lane_fill(lane, source->rk, &ended, &source->why);
     if (lane->n) oz_merge_offer(&source->merge, i, lane->time_ms, lane->n);
     if (ended) oz_merge_end(&source->merge, i);
-    if (OZ_UNLIKELY(source->link.is_down && (lane->n || ended))) oz_kafka_link_up(&source->link);
+    if (lane->is_heard) {
+        lane->is_heard = false;
+        oz_kafka_link_up(&source->link);
+    }
     return status == OZ_OK ? OZ_OK : fail(source, status);
 }
 
@@ -261,8 +263,7 @@ static void wait_event(struct kafka_source *source, int64_t timeout_us)
 }
 
 static enum oz_status source_next(struct oz_source *src, size_t max_records, int64_t max_wait_us,
-                                  struct oz_record *ret_record, size_t *ret_n,
-                                  struct oz_error *err)
+                                  struct oz_record *ret_record, size_t *ret_n, struct oz_error *err)
 {
     struct kafka_source *source = of(src);
     *ret_n = 0;
@@ -283,8 +284,7 @@ static enum oz_status source_next(struct oz_source *src, size_t max_records, int
         if (n && !oz_merge_holds(&source->merge)) break;
         now_us = oz_monotonic_us();
         if (now_us >= until_us) break;
-        wait_event(source,
-                   OZ_MIN(until_us - now_us, oz_merge_lapse_in_us(&source->merge, now_us)));
+        wait_event(source, OZ_MIN(until_us - now_us, oz_merge_lapse_in_us(&source->merge, now_us)));
         now_us = oz_monotonic_us();
     }
     *ret_n = n;
@@ -433,8 +433,8 @@ static enum oz_status connect_client(struct kafka_source *source,
     return OZ_OK;
 }
 
-/* Asks for the logs' bounds, read uncommitted, so that an offset that is gone is told before anything
- * starts, and one beyond the end (a topic made anew) is told at all. */
+/* Asks for the logs' bounds, read uncommitted, so that an offset that is gone is told before
+ * anything starts, and one beyond the end (a topic made anew) is told at all. */
 static enum oz_status check_offsets(const struct kafka_source *source,
                                     const struct oz_kafka_config *config,
                                     const struct oz_positions *from, struct oz_error *err)
@@ -451,13 +451,13 @@ static enum oz_status check_offsets(const struct kafka_source *source,
     for (int i = 0; i < low->cnt; i++) {
         int64_t offset = from->source[i];
         if (offset >= low->elems[i].offset && offset <= high->elems[i].offset) continue;
-        status = oz_error_set(
-            err, OZ_LOST, "%s partition %d: offset %lld is gone, the log has %lld to %lld; %s",
-            low->elems[i].topic, low->elems[i].partition, (long long)offset,
-            (long long)low->elems[i].offset, (long long)high->elems[i].offset,
-            offset < low->elems[i].offset
-                ? "its retention is shorter than the time that nothing was read"
-                : "the topic was made anew or cut");
+        status = oz_error_set(err, OZ_LOST,
+                              "%s partition %d: offset %lld is gone, the log has %lld to %lld; %s",
+                              low->elems[i].topic, low->elems[i].partition, (long long)offset,
+                              (long long)low->elems[i].offset, (long long)high->elems[i].offset,
+                              offset < low->elems[i].offset
+                                  ? "its retention is shorter than the time that nothing was read"
+                                  : "the topic was made anew or cut");
         break;
     }
 out:
@@ -540,8 +540,8 @@ enum oz_status oz_kafka_source_seek(struct oz_source *src, const struct oz_posit
         for (int i = 0; i < list->cnt && !words; i++)
             if (list->elems[i].err) words = rd_kafka_err2str(list->elems[i].err);
         if (words && oz_monotonic_us() > until_us)
-            status = oz_error_set(err, OZ_BROKER, "the partitions could not be read again: %s",
-                                  words);
+            status =
+                oz_error_set(err, OZ_BROKER, "the partitions could not be read again: %s", words);
         if (error) rd_kafka_error_destroy(error);
         if (!words || status != OZ_OK) break;
         OZ_TRY_OUT(serve(source, 0, err));
@@ -549,8 +549,7 @@ enum oz_status oz_kafka_source_seek(struct oz_source *src, const struct oz_posit
     }
     for (uint32_t i = 0; i < source->n_lanes; i++) {
         struct oz_kafka_lane *lane = &source->lane[i];
-        oz_kafka_lane_restart(lane,
-                              to->source[lane->partition * source->n_sources + lane->source]);
+        oz_kafka_lane_restart(lane, to->source[lane->partition * source->n_sources + lane->source]);
     }
     oz_merge_restart(&source->merge, oz_monotonic_us());
 out:

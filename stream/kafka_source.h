@@ -1,7 +1,8 @@
 /* Records from Kafka: one consumer, a member of the pipeline's group, with a queue per partition.
  * It takes all partitions of all its topics or none: a revoke while running ends with OZ_FENCED (a
  * second member is not served yet). Offsets are never committed by the client itself.
- * Threads: the poller's, but oz_kafka_source_metadata() may be called by the emitter. */
+ * Threads: the poller's; oz_sink_offsets() may ask it for the group's metadata from the emitter's.
+ * Close it only when every record has been released. */
 #ifndef OZ_STREAM_KAFKA_SOURCE_H
 #define OZ_STREAM_KAFKA_SOURCE_H
 #include "stream/kafka_client.h"
@@ -10,11 +11,11 @@
 struct oz_kafka_source_config {
     struct oz_kafka_config client;
     const char *group, *instance;
-    const char *const *topic; /* [n_sources], the pipeline's order */
-    const bool *scored;       /* [n_sources] */
+    const char *const *topic;         /* [n_sources], the pipeline's order */
+    const bool *scored;               /* [n_sources] */
     uint32_t n_sources, n_partitions; /* every topic has as many */
     int64_t max_idle_us;
-    bool exactly_once; /* read_committed */
+    bool exactly_once;  /* read_committed */
     size_t queue_bytes; /* what may wait in the client */
 };
 

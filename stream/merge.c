@@ -95,7 +95,8 @@ void oz_merge_end(struct oz_merge *merge, uint32_t i)
     lane->at_end = true;
 }
 
-/* Lanes that have been waited for long enough hold nobody any more, until they have a record again. */
+/* Lanes that have been waited for long enough hold nobody any more, until they have a record
+ * again. */
 static void lapse(struct oz_merge *merge, int64_t now_us)
 {
     if (now_us < merge->lapse_us) return;

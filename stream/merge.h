@@ -1,13 +1,16 @@
-/* Which of several sorted logs gives the next record: the k-way merge of stream/source.h, without any
- * knowledge of where the records come from. A *lane* is one partition of one source, or one file.
+/* Which of several sorted logs gives the next record: the k-way merge of stream/source.h, without
+ * any knowledge of where the records come from. A *lane* is one partition of one source, or one
+ * file.
  *
- * Order: the heads of the lanes by (record time, lane number); inside a lane always the log's own order.
- * The caller numbers the lanes in the order of ties: unscored sources first, then by source, partition.
- * Hold: nothing is given while a lane is *waiting*: it has nothing buffered, was not at its end since its
- * last record, and its buffer ran empty less than max_idle ago.
+ * Order: the heads of the lanes by (record time, lane number); inside a lane always the log's own
+ * order. The caller numbers the lanes in the order of ties: unscored sources first, then by source,
+ * partition.
+ * Hold: nothing is given while a lane is *waiting*: it has nothing buffered, was not at its end
+ * since its last record, and its buffer ran empty less than max_idle ago.
  *
- * Use: offer each lane its buffered times, take runs, and when a take has emptied a lane, offer it more
- * (or say that it is at its end) before the next take. A run is the first n of what the lane has left.
+ * Use: offer each lane its buffered times, take runs, and when a take has emptied a lane, offer it
+ * more (or say that it is at its end) before the next take. A run is the first n of what the lane
+ * has left.
  *
  *     n = oz_merge_take(&merge, room, now_us, &lane);
  *     ...the lane's next n records...
@@ -15,7 +18,8 @@
  *
  * Layout: a binary heap of the lanes that have something, least first.
  * Units: record times in milliseconds, the clock (monotonic, the caller's) in microseconds.
- * Threads: one. Ownership: offered times are borrowed until they are taken. Allocates in init only. */
+ * Threads: one. Ownership: offered times are borrowed until they are taken. Allocates in init
+ * only. */
 #ifndef OZ_STREAM_MERGE_H
 #define OZ_STREAM_MERGE_H
 #include "base/memory.h"

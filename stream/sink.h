@@ -1,9 +1,9 @@
 /* Where records go: one producer, transactional or idempotent, with the topics it writes to.
  *
- * A transaction: begin, produce..., offsets, commit. The steps and what their failure means are those of
- * the epoch (state/PROTOCOL.md). Statuses: OZ_RETRY never leaves this file for commit (it is called
- * again inside); OZ_ABORT: call oz_sink_abort() and read the epoch's records again; OZ_FENCED,
- * OZ_BROKER: the producer is done for.
+ * A transaction: begin, produce..., offsets, commit. The steps and what their failure means are
+ * those of the epoch (state/PROTOCOL.md). Statuses: OZ_RETRY never leaves this file for commit (it
+ * is called again inside); OZ_ABORT: call oz_sink_abort() and read the epoch's records again;
+ * OZ_FENCED, OZ_BROKER: the producer is done for.
  * Threads: one at a time. Ownership: messages are copied by produce. */
 #ifndef OZ_STREAM_SINK_H
 #define OZ_STREAM_SINK_H
@@ -31,7 +31,8 @@ enum oz_status oz_sink_open(const struct oz_kafka_config *config, const char *tr
                             struct oz_error *err) OZ_MUST_USE;
 /* Aborts what is open, with a bounded wait. NULL is fine. */
 void oz_sink_close(struct oz_sink *sink);
-/* A topic to write to; compressed false for packed values (changelogs). Its partition count is asked. */
+/* A topic to write to; compressed false for packed values (changelogs). Its partition count is
+ * asked. */
 enum oz_status oz_sink_topic(struct oz_sink *sink, const char *name, bool compressed,
                              uint32_t *ret_topic, uint32_t *ret_n_partitions,
                              struct oz_error *err) OZ_MUST_USE;
@@ -40,7 +41,8 @@ enum oz_status oz_sink_begin(struct oz_sink *sink, struct oz_error *err) OZ_MUST
 /* Waits while the client's queue is full. */
 enum oz_status oz_sink_produce(struct oz_sink *sink, const struct oz_message *message, size_t n,
                                struct oz_error *err) OZ_MUST_USE;
-/* Step 3: group metadata of the source read afresh, refused without a valid generation and member. */
+/* Step 3: group metadata of the source read afresh, refused without a valid generation and
+ * member. */
 enum oz_status oz_sink_offsets(struct oz_sink *sink, struct oz_source *source,
                                const struct oz_positions *next, struct oz_error *err) OZ_MUST_USE;
 enum oz_status oz_sink_commit(struct oz_sink *sink, struct oz_error *err) OZ_MUST_USE;

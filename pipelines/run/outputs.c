@@ -17,8 +17,10 @@ struct oz_outputs {
     size_t n_alerts, cap_alerts;
     struct oz_outputs_stats stats;
     /* texts that are the same in every record, made once */
-    char *id_head;     /* <pipeline>/<topic>/ of the scored source */
-    struct oz_buf tail; /* "models":{...},"config":"..." */
+    char *id_head;                /* <pipeline>/<topic>/ of the scored source */
+    struct oz_buf tail;           /* "models":{...},"config":"..." */
+    struct oz_buf score_head;     /* {"v":1,"id":"<pipeline>/<topic>/ */
+    struct oz_buf *score_value;   /* [n_scores]: what stands before each, as in ,"name": */
     /* of the call under way */
     struct oz_batch *batch;
     struct oz_outbox *box;
@@ -26,41 +28,57 @@ struct oz_outputs {
     struct oz_error *err;
 };
 
+static void make_tail(struct oz_outputs *o)
+{
+    struct oz_json json;
+    oz_json_init(&json, &o->tail);
+    oz_json_key(&json, "models");
+    oz_json_open(&json, '{');
+    for (uint32_t m = 0; m < o->prg->n_models; m++) {
+        oz_json_key(&json, o->prg->model[m].name);
+        oz_json_cstring(&json, o->prg->model[m].hash);
+    }
+    oz_json_close(&json, '}');
+    oz_json_key(&json, "config");
+    oz_json_cstring(&json, o->prg->config_hash);
+}
+
+static enum oz_status make_texts(struct oz_outputs *o, struct oz_error *err)
+{
+    const struct oz_pipeline *pl = &o->prg->pipeline;
+    struct oz_json json;
+    oz_buf_printf(&o->score_head, "{\"v\":1,\"id\":\"");
+    size_t at = o->score_head.len;
+    oz_buf_printf(&o->score_head, "%s/%s/", pl->name, pl->source[pl->scored_source].topic);
+    OZ_TRY(oz_buf_status(&o->score_head, err));
+    o->id_head = oz_strdup(oz_buf_string(&o->score_head) + at);
+    o->score_value = oz_calloc(o->prg->n_scores + 1, sizeof *o->score_value);
+    if (!o->id_head || !o->score_value) return oz_no_memory(err);
+    for (uint32_t k = 0; k < o->prg->n_scores; k++) {
+        oz_json_init(&json, &o->score_value[k]);
+        json.comma = k > 0;
+        oz_json_key(&json, o->prg->score_name[k]);
+        OZ_TRY(oz_buf_status(&o->score_value[k], err));
+    }
+    make_tail(o);
+    return oz_buf_status(&o->tail, err);
+}
+
 enum oz_status oz_outputs_new(const struct oz_outputs_config *config,
                               struct oz_outputs **ret_outputs, struct oz_error *err)
 {
     struct oz_outputs *o = oz_calloc(1, sizeof *o);
     if (!o) return oz_no_memory(err);
-    const struct oz_program *prg = config->program;
-    const struct oz_pipeline *pl = &prg->pipeline;
     uint32_t n = oz_engine_n_workers(config->engine);
-    struct oz_buf head;
-    struct oz_json json;
     o->config = *config;
-    o->prg = prg;
-    o->plan = prg->plan;
-    oz_buf_init(&o->tail);
-    oz_json_init(&json, &o->tail);
-    oz_json_open(&json, '{');
-    o->tail.len = 0;
-    oz_json_key(&json, "models");
-    oz_json_open(&json, '{');
-    for (uint32_t m = 0; m < prg->n_models; m++) {
-        oz_json_key(&json, prg->model[m].name);
-        oz_json_cstring(&json, prg->model[m].hash);
-    }
-    oz_json_close(&json, '}');
-    oz_json_key(&json, "config");
-    oz_json_cstring(&json, prg->config_hash);
-    oz_buf_init(&head);
-    oz_buf_printf(&head, "%s/%s/", pl->name, pl->source[pl->scored_source].topic);
-    o->id_head = oz_strdup(oz_buf_string(&head));
-    oz_buf_clear(&head);
+    o->prg = config->program;
+    o->plan = o->prg->plan;
     o->status = oz_calloc(n, sizeof *o->status);
     o->err = oz_calloc(n, sizeof *o->err);
-    if (!o->id_head || !o->status || !o->err || oz_buf_status(&o->tail, err) != OZ_OK) {
+    enum oz_status status = o->status && o->err ? make_texts(o, err) : oz_no_memory(err);
+    if (status != OZ_OK) {
         oz_outputs_free(o);
-        return oz_no_memory(err);
+        return status;
     }
     *ret_outputs = o;
     return OZ_OK;
@@ -69,11 +87,15 @@ enum oz_status oz_outputs_new(const struct oz_outputs_config *config,
 void oz_outputs_free(struct oz_outputs *o)
 {
     if (!o) return;
+    for (uint32_t k = 0; o->score_value && k < o->prg->n_scores; k++)
+        oz_buf_clear(&o->score_value[k]);
+    oz_free(o->score_value);
+    oz_buf_clear(&o->score_head);
+    oz_buf_clear(&o->tail);
     oz_free(o->alert);
     oz_free(o->id_head);
     oz_free(o->status);
     oz_free(o->err);
-    oz_buf_clear(&o->tail);
     oz_free(o);
 }
 
@@ -81,56 +103,70 @@ const struct oz_outputs_stats *oz_outputs_stats(const struct oz_outputs *o) { re
 
 /* ---- the parts that records share */
 
+/* <partition>/<offset>: with the pipeline and the topic before it, an event's name for ever. */
+static void put_position(struct oz_buf *buf, const struct oz_record *rec)
+{
+    char *to = (char *)oz_buf_room(buf, 2 * OZ_NUMBER_BYTES_MAX);
+    if (!to) return;
+    size_t n = oz_format_u64(to, rec->partition);
+    to[n++] = '/';
+    buf->len += n + oz_format_i64(to + n, rec->offset);
+}
+
 static void put_id(struct oz_json *json, const struct oz_outputs *o, const struct oz_record *rec,
                    const char *rule)
 {
     struct oz_buf *buf = json->buf;
-    char text[2 * OZ_NUMBER_BYTES_MAX];
     oz_json_key(json, "id");
     oz_buf_put_u8(buf, '"');
     oz_buf_puts(buf, o->id_head);
-    size_t n = oz_format_u64(text, rec->partition);
-    text[n++] = '/';
-    n += oz_format_i64(text + n, rec->offset);
-    oz_buf_put(buf, text, n);
-    if (rule) {
-        oz_buf_put_u8(buf, '/');
-        oz_buf_puts(buf, rule);
-    }
+    put_position(buf, rec);
+    oz_buf_put_u8(buf, '/');
+    oz_buf_puts(buf, rule);
     oz_buf_put_u8(buf, '"');
     json->comma = true;
 }
 
 /* A field's value as a JSON string, numbers too: ids and keys are names, not quantities. */
-static void put_name(struct oz_json *json, const char *key, const struct oz_column *col, size_t row)
+static void put_name(struct oz_json *json, const struct oz_column *col, size_t row)
 {
     char text[OZ_NUMBER_BYTES_MAX];
-    oz_json_key(json, key);
     if (col->type == OZ_STRING) oz_json_string(json, col->str[row].data, col->str[row].len);
     else if (col->i64[row] == OZ_NULL_LONG) oz_json_null(json);
     else oz_json_string(json, text, oz_format_i64(text, col->i64[row]));
 }
+
+/* What comes next is a value, behind a key that stands already. */
+#define PUT_TEXT(json, text)                                                                       \
+    do {                                                                                           \
+        oz_buf_put((json)->buf, text, sizeof(text) - 1);                                           \
+        (json)->comma = false;                                                                     \
+    } while (0)
 
 static void put_event(struct oz_json *json, const struct oz_outputs *o, uint32_t row)
 {
     uint32_t s = o->plan->scored_source;
     const struct oz_schema *schema = o->prg->schema[s];
     const struct oz_column *col = o->batch->table[s].column;
-    if (schema->id >= 0) put_name(json, "event", &col[schema->id], row);
-    oz_json_key(json, "time");
+    if (schema->id >= 0) {
+        PUT_TEXT(json, ",\"event\":");
+        put_name(json, &col[schema->id], row);
+    }
+    PUT_TEXT(json, ",\"time\":");
     oz_json_instant(json, col[schema->time].i64[row]);
-    put_name(json, "key", &col[schema->key], row);
+    PUT_TEXT(json, ",\"key\":");
+    put_name(json, &col[schema->key], row);
 }
 
 static void put_scores(struct oz_json *json, const struct oz_outputs *o, uint32_t row)
 {
-    oz_json_key(json, "scores");
-    oz_json_open(json, '{');
+    PUT_TEXT(json, ",\"scores\":{");
     for (uint32_t m = 0; m < o->prg->n_models; m++) {
         const struct oz_bound_model *b = &o->prg->model[m];
-        for (uint32_t k = 0; k < b->info->n_outputs; k++) {
-            double v = o->batch->score[b->first_score + k][row];
-            oz_json_key(json, o->prg->score_name[b->first_score + k]);
+        for (uint32_t k = b->first_score; k < b->first_score + b->info->n_outputs; k++) {
+            double v = o->batch->score[k][row];
+            oz_buf_put(json->buf, o->score_value[k].data, o->score_value[k].len);
+            json->comma = false;
             if (b->info->f32_outputs) oz_json_float(json, (float)v);
             else oz_json_double(json, v);
         }
@@ -214,10 +250,9 @@ static enum oz_status score_message(const struct oz_outputs *o, struct oz_outbox
     struct oz_json json;
     if (!out) return oz_no_memory(err);
     oz_json_init(&json, &part->bytes);
-    oz_json_open(&json, '{');
-    oz_json_key(&json, "v");
-    oz_json_i64(&json, 1);
-    put_id(&json, o, rec, NULL);
+    oz_buf_put(json.buf, o->score_head.data, o->score_head.len);
+    put_position(json.buf, rec);
+    oz_buf_put_u8(json.buf, '"');
     put_event(&json, o, row);
     put_scores(&json, o, row);
     put_tail(&json, o);
@@ -248,8 +283,10 @@ static enum oz_status alert_message(const struct oz_outputs *o, struct oz_outbox
     put_event(&json, o, row);
     oz_json_key(&json, "entities");
     oz_json_open(&json, '{');
-    for (uint32_t e = 0; e < o->plan->n_entities; e++)
-        put_name(&json, o->plan->entity[e].name, &table->column[o->plan->entity[e].field[s]], row);
+    for (uint32_t e = 0; e < o->plan->n_entities; e++) {
+        oz_json_key(&json, o->plan->entity[e].name);
+        put_name(&json, &table->column[o->plan->entity[e].field[s]], row);
+    }
     oz_json_close(&json, '}');
     put_scores(&json, o, row);
     put_features(&json, o, row);

@@ -4,6 +4,9 @@
 
 #include "base/json_writer.h"
 
+/* The number of a state's first definition; meta holds what it stands for. */
+enum { FIRST_LAYOUT = 1 };
+
 /* The compiler speaks of texts by number; the file's mistakes are known by place. */
 struct mistake_ctx {
     const struct oz_pipeline *pipeline;
@@ -216,9 +219,11 @@ static enum oz_status load(struct oz_program *prg, const char *path, const char 
     if (mistakes->n)
         OZ_FAIL(err, OZ_CONFIG, "%zu mistake%s in %s", mistakes->n, mistakes->n == 1 ? "" : "s",
                 path);
-    for (uint32_t e = 0; e < prg->plan->n_entities; e++)
+    for (uint32_t e = 0; e < prg->plan->n_entities; e++) {
         OZ_TRY(oz_row_layout_new(&prg->plan->entity[e], &prg->arena, &prg->layout[e],
                                  &prg->kind[e], err));
+        prg->kind[e].layout = FIRST_LAYOUT;
+    }
     return make_meta(prg, err);
 }
 

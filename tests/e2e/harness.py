@@ -254,8 +254,15 @@ class Pipeline:
         name = self.name.encode()
         value = record.value
         if value is not None:
-            value = re.sub(rb'"config":"[0-9a-f]{16}"', b'"config":""', value).replace(name + b"/", b"NAME/")
-        headers = [(k, v.replace(name, b"NAME") if k.startswith("ouzel.") else v) for k, v in record.headers]
+            value = re.sub(rb'"config":"[0-9a-f]{16}"', b'"config":""', value)
+            value = value.replace(b'"id":"' + name + b"/", b'"id":"NAME/')
+        headers = {k: v for k, v in record.headers}
+        if "ouzel.id" in headers:
+            check(headers["ouzel.pipeline"] == name and headers["ouzel.id"].startswith(name + b"/"),
+                  f"headers {headers}")
+            del headers["ouzel.pipeline"]
+            headers["ouzel.id"] = headers["ouzel.id"][len(name):]
+        headers = sorted(headers.items())
         return (record.partition, record.key, value, record.time_ms, tuple(headers))
 
     def rows(self, entities):

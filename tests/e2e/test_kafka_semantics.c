@@ -523,7 +523,8 @@ static void test_changelog_is_read_to_its_end(void **state)
     usleep(300000);
     begin.changelog[1] = end.changelog[1];
     OK(log->ends(log->ctx, &end, &err));
-    assert_int_equal(end.changelog[1], begin.changelog[1] + 1);
+    /* And perhaps the marker of the commit before, which had not been written yet. */
+    assert_in_range(end.changelog[1], begin.changelog[1] + 1, begin.changelog[1] + 2);
     oz_buf_reset(&text);
     assert_int_equal(log->replay(log->ctx, &begin, &end, 1000000, &visitor, &err), OZ_BROKER);
     assert_non_null(strstr(err.message, "partition 1"));
