@@ -219,12 +219,41 @@ static void handle(struct oz_emitter *em, struct item *item)
     put_back(&em->free_items, item);
 }
 
+/* What is committed does not wait for the next epoch to be stored: there may be none for long. Changelog
+ * records are only produced inside of handle(), so its end may be asked for here. */
+static void flush_when_idle(struct oz_emitter *em)
+{
+    struct oz_error err = {0};
+    void *item;
+    if (!em->n_held || failed(em) ||
+        oz_monotonic_us() - em->flushed_at_us < em->config.flush_us ||
+        !oz_queue_try_pop(&em->free_epochs, &item))
+        return;
+    struct oz_epoch *ep = item;
+    pthread_mutex_lock(&em->mutex);
+    oz_positions_copy(&ep->pos, &em->committed_pos);
+    ep->number = em->committed;
+    pthread_mutex_unlock(&em->mutex);
+    ep->flush = true;
+    enum oz_status status = ask_ends(em, ep, &err);
+    if (status == OZ_OK) put_back(&em->to_store, ep);
+    else {
+        fail(em, status, &err);
+        recycle_epoch(em, ep);
+    }
+}
+
 static void *emit_main(void *arg)
 {
     struct oz_emitter *em = arg;
     void *item;
+    enum oz_queue_result result;
     pthread_setname_np(pthread_self(), "ouzel-emit");
-    while (oz_queue_pop(&em->to_emit, -1, &item) == OZ_QUEUE_ITEM) handle(em, item);
+    do {
+        result = oz_queue_pop(&em->to_emit, em->config.flush_us, &item);
+        if (result == OZ_QUEUE_ITEM) handle(em, item);
+        else if (result == OZ_QUEUE_TIMEOUT) flush_when_idle(em);
+    } while (result != OZ_QUEUE_CLOSED);
     return NULL;
 }
 

@@ -171,6 +171,26 @@ static void place_entities(struct oz_program *prg, struct oz_mistakes *mistakes)
     }
 }
 
+/* What the rows were kept for decides how far back they reach and which totals their chunks have. In the
+ * order of their texts, so that the order in the file does not matter. */
+static void put_aggregates(struct oz_json *json, const struct oz_entity_plan *ent)
+{
+    const char *last = "";
+    oz_json_key(json, "aggregates");
+    oz_json_open(json, '[');
+    for (;;) {
+        const char *next = NULL;
+        for (uint32_t a = 0; a < ent->n_aggregates; a++) {
+            const char *text = ent->aggregate[a].text;
+            if (strcmp(text, last) > 0 && (!next || strcmp(text, next) < 0)) next = text;
+        }
+        if (!next) break;
+        oz_json_cstring(json, next);
+        last = next;
+    }
+    oz_json_close(json, ']');
+}
+
 static enum oz_status make_meta(struct oz_program *prg, struct oz_error *err)
 {
     struct oz_buf buf;
@@ -192,6 +212,7 @@ static enum oz_status make_meta(struct oz_program *prg, struct oz_error *err)
         oz_json_i64(&json, prg->kind[e].layout);
         oz_json_key(&json, "text");
         oz_json_cstring(&json, oz_feature_set_layout(prg->set, e));
+        put_aggregates(&json, &prg->plan->entity[e]);
         oz_json_close(&json, '}');
     }
     oz_json_close(&json, ']');

@@ -60,6 +60,9 @@ class Broker:
             shutil.rmtree(self.dir, ignore_errors=True)
 
 
+RUNNING = []  # processes of the test under way: none outlives it
+
+
 class Folder:
     """Where a test keeps logs and state; removed when it went well."""
 
@@ -70,6 +73,11 @@ class Folder:
         return self.path
 
     def __exit__(self, kind, *_):
+        for process in RUNNING:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        RUNNING.clear()
         if kind is None:
             shutil.rmtree(self.path, ignore_errors=True)
         else:
@@ -192,6 +200,7 @@ class Pipeline:
         self.log_at = self.log.stat().st_size if self.log.exists() else 0
         self.process = subprocess.Popen(self.arguments("run", *more, settings=settings),
                                         stderr=open(self.log, "ab"), env=env)
+        RUNNING.append(self.process)
         return self.process
 
     def log_text(self):
@@ -266,7 +275,10 @@ class Pipeline:
         return (record.partition, record.key, value, record.time_ms, tuple(headers))
 
     def rows(self, entities):
-        return {e: last_values(self.address, f"ouzel.{self.name}.changelog.{e}") for e in entities}
+        return {e: last_values(self.address, self.changelog(e)) for e in entities}
+
+    def changelog(self, entity):
+        return f"ouzel.{self.name}.changelog.{entity}"
 
     def stored_rows(self):
         """What the state folder holds, as lines of `entity partition key part value`, all in hex."""

@@ -1,7 +1,11 @@
 /* Prints what a state folder holds, for tests: one line a stored part,
  *   <entity number> <partition> <key, hex> <part> <value, hex>
- * in key order. The process that owns the folder must have ended. */
+ * in key order; with --all also the records that are no rows, with their payload's header:
+ *   offsets <partition> <value, hex>
+ *   meta <value, hex>
+ * The process that owns the folder must have ended. */
 #include <stdio.h>
+#include <string.h>
 
 #include "state/store.h"
 
@@ -11,14 +15,32 @@ static void hex(const uint8_t *bytes, size_t n)
     for (size_t i = 0; i < n; i++) printf("%02x", bytes[i]);
 }
 
+static void print_own(struct oz_bytes key, struct oz_bytes value)
+{
+    if (key.data[2] == OZ_STORE_META)
+        fputs("meta ", stdout);
+    else
+        printf("offsets %u ", key.data[0] << 8 | key.data[1]);
+    hex(value.data, value.len);
+    putchar('\n');
+}
+
 static bool print_part(void *ctx, struct oz_bytes key, struct oz_bytes value)
 {
+    const bool *all = ctx;
     const char *name;
     uint32_t len, part;
     struct oz_error err;
-    (void)ctx;
-    if (key.len < 3 || key.data[2] == OZ_STORE_OFFSETS || key.data[2] == OZ_STORE_META) return true;
-    if (oz_part_key_parse(key.data + 3, key.len - 3, &name, &len, &part, &err) != OZ_OK) {
+    if (key.len < OZ_STORE_KEY_HEAD_BYTES) {
+        printf("damaged key of %zu bytes\n", (size_t)key.len);
+        return true;
+    }
+    if (key.data[2] == OZ_STORE_OFFSETS || key.data[2] == OZ_STORE_META) {
+        if (*all) print_own(key, value);
+        return true;
+    }
+    if (oz_part_key_parse(key.data + OZ_STORE_KEY_HEAD_BYTES, key.len - OZ_STORE_KEY_HEAD_BYTES,
+                          &name, &len, &part, &err) != OZ_OK) {
         printf("damaged key: %s\n", err.message);
         return true;
     }
@@ -34,13 +56,14 @@ int main(int argc, char **argv)
 {
     struct oz_store *store;
     struct oz_error err = {0};
-    if (argc != 2) {
-        fputs("usage: dump_state FOLDER\n", stderr);
+    bool all = argc == 3 && !strcmp(argv[1], "--all");
+    if (argc != 2 + all) {
+        fputs("usage: dump_state [--all] FOLDER\n", stderr);
         return 2;
     }
-    enum oz_status status = oz_store_open(argv[1], 32 << 20, &store, &err);
+    enum oz_status status = oz_store_open(argv[argc - 1], 32 << 20, &store, &err);
     if (status == OZ_OK) {
-        status = oz_store_scan(store, print_part, NULL, &err);
+        status = oz_store_scan(store, print_part, &all, &err);
         oz_store_close(store);
     }
     if (status != OZ_OK) fprintf(stderr, "dump_state: %s\n", err.message);

@@ -1,7 +1,7 @@
 /* The store of the row tests: the parts of one row by number, filled from sealed sets, read through
  * the row's io. A part can be given out damaged. */
-#ifndef TESTS_PART_MAP_H
-#define TESTS_PART_MAP_H
+#ifndef OZ_TESTS_UNIT_FEATURES_PART_MAP_H
+#define OZ_TESTS_UNIT_FEATURES_PART_MAP_H
 #include <stdlib.h>
 #include <string.h>
 #include "state/row_kind.h"

@@ -2,8 +2,8 @@
  * aggregate from its definition over all of them. Sums are Shewchuk's exact partials (the algorithm
  * of Python's fsum). Nothing is shared with the code under test, and nothing is ever dropped here.
  * Also makes random plans and random events for them. */
-#ifndef TESTS_WINDOW_TWIN_H
-#define TESTS_WINDOW_TWIN_H
+#ifndef OZ_TESTS_UNIT_FEATURES_WINDOW_TWIN_H
+#define OZ_TESTS_UNIT_FEATURES_WINDOW_TWIN_H
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Reads the model files beside the tests, and changes text in them: what the tests of this folder
  * share. Programs run from the root of the sources. */
-#ifndef OZ_TESTS_FIXTURE_FILES_H
-#define OZ_TESTS_FIXTURE_FILES_H
+#ifndef OZ_TESTS_UNIT_MODELS_FIXTURE_FILES_H
+#define OZ_TESTS_UNIT_MODELS_FIXTURE_FILES_H
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

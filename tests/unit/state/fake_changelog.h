@@ -2,8 +2,8 @@
  * aborted ones take offsets and are not seen, markers take offsets, an open one holds readers back
  * (the last stable offset), and a commit whose answer was lost becomes visible only after a while.
  * One producer. */
-#ifndef OZ_TESTS_FAKE_CHANGELOG_H
-#define OZ_TESTS_FAKE_CHANGELOG_H
+#ifndef OZ_TESTS_UNIT_STATE_FAKE_CHANGELOG_H
+#define OZ_TESTS_UNIT_STATE_FAKE_CHANGELOG_H
 #include <stdlib.h>
 #include <string.h>
 #include "state/changelog.h"

@@ -1,7 +1,7 @@
 /* A folder for one test, under $TMPDIR or /tmp, and its removal; and a random generator that says
  * the same on every machine. */
-#ifndef OZ_TESTS_SCRATCH_FOLDER_H
-#define OZ_TESTS_SCRATCH_FOLDER_H
+#ifndef OZ_TESTS_UNIT_STATE_SCRATCH_FOLDER_H
+#define OZ_TESTS_UNIT_STATE_SCRATCH_FOLDER_H
 #include <ftw.h>
 #include <stdint.h>
 #include <stdio.h>

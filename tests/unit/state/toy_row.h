@@ -1,8 +1,8 @@
 /* A row kind that a naive twin can follow: a row is a list of numbers. The newest ones are open, in
  * the main part; full chunks are closed into parts of their own, which stay in memory until the
  * store has them and are read back from there: what real rows do, without anything real in it. */
-#ifndef OZ_TESTS_TOY_ROW_H
-#define OZ_TESTS_TOY_ROW_H
+#ifndef OZ_TESTS_UNIT_STATE_TOY_ROW_H
+#define OZ_TESTS_UNIT_STATE_TOY_ROW_H
 #include <string.h>
 #include "state/row_kind.h"
 

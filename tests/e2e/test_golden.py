@@ -1,0 +1,103 @@
+"""The bytes that leave the process are those of tests/golden: scores, alerts, dead letters, the rows and
+the meta record of the changelogs, and the offsets record of the state folder. They were written down by
+make_golden.py, which does not know the engine; its files must be what it makes today, so that neither the
+engine nor the files can change alone."""
+import os
+import subprocess
+import sys
+
+from confluent_kafka import Producer
+
+from harness import (DUMP_STATE, OUZEL, ROOT, RUN, Pipeline, check, flat, high_watermarks, main, make_topics,
+                     read, same)
+
+sys.path.insert(0, str(ROOT / "tests/golden"))
+import make_golden  # noqa: E402
+
+
+class GoldenPipeline(Pipeline):
+    """The file as it is, without a single --set: its settings' hash is in the golden bytes."""
+
+    def __init__(self, broker, folder):
+        super().__init__(broker.address, folder, "golden", ROOT / "tests/golden/pipeline.yaml")
+        self.topics = {"tx": f"{self.name}-tx", "labels": f"{self.name}-labels"}
+        os.environ.update(SUFFIX=RUN, BROKER=self.address, STATE=str(self.state))
+
+    def arguments(self, verb, *more, settings=()):
+        return [OUZEL, verb, *more, self.file]
+
+    def plain(self, data):
+        """Without what keeps the names of this run apart."""
+        return data.replace(self.name.encode(), b"golden") if data is not None and RUN else data
+
+    def load(self):
+        make_topics(self.address, self.topics.values())
+        producer = Producer({"bootstrap.servers": self.address})
+        for source, partition, key, value, time, headers in make_golden.made_input():
+            producer.produce(self.topics[source], value, key, partition, timestamp=time, headers=headers)
+            check(producer.flush(30) == 0, "the load was not taken")
+
+
+def compare(got, file):
+    """Line by line, so that a failure shows the first that differs."""
+    same(got.split("\n"), (ROOT / "tests/golden" / file).read_text().split("\n"), file)
+    print(f"        {file}: {got.count('value ')} as they were written down")
+
+
+def check_outputs(pipeline):
+    for name, topic in (("scores", pipeline.scores), ("alerts", pipeline.alerts),
+                        ("dead_letters", pipeline.dead)):
+        records = [(r.partition, r.key, pipeline.plain(r.value), r.time_ms,
+                    [(k, pipeline.plain(v)) for k, v in r.headers]) for r in flat(read(pipeline.address, topic))]
+        compare(make_golden.records_text(records), f"{name}.golden")
+
+
+def check_changelogs(pipeline):
+    rows, changelog = {}, {}
+    for entity in ("card", "shop"):
+        last = {(r.partition, r.key): r for r in flat(read(pipeline.address, pipeline.changelog(entity)))}
+        metas = {p: r.value for (p, k), r in last.items() if k == make_golden.META_KEY}
+        check(sorted(metas) == list(range(make_golden.PARTITIONS)), f"{entity}: meta records in {sorted(metas)}")
+        check(len(set(metas.values())) == 1, f"{entity}: meta records differ")
+        compare(f"key {make_golden.META_KEY.hex()}\nvalue {pipeline.plain(metas[0]).decode()}\n", "meta.golden")
+        rows[entity] = [(p, k, r.value) for (p, k), r in last.items() if k != make_golden.META_KEY]
+        changelog[entity] = high_watermarks(pipeline.address, pipeline.changelog(entity))
+    compare(make_golden.rows_text(rows), "changelog.golden")
+    return rows, changelog, metas[0]
+
+
+def check_state(pipeline, rows, changelog, meta):
+    dump = subprocess.run([DUMP_STATE, "--all", str(pipeline.state)], stdout=subprocess.PIPE, check=True, text=True)
+    lines = [line.split() for line in dump.stdout.splitlines()]
+    stored = sorted((int(e), int(p), k, v) for e, p, k, part, v in (l for l in lines if len(l) == 5))
+    want = sorted((e, p, k[2:-4].hex(), v.hex()) for e, name in enumerate(("card", "shop"))
+                  for p, k, v in rows[name])
+    same(stored, want, "rows of the state folder and of the changelog")
+    framed_meta = [bytes.fromhex(l[1]) for l in lines if l[0] == "meta"]
+    check(framed_meta == [make_golden.framed(meta, 255)], f"the state folder's meta record: {framed_meta}")
+    sources = {s: high_watermarks(pipeline.address, t) for s, t in pipeline.topics.items()}
+    offsets = {int(l[1]): bytes.fromhex(l[2]) for l in lines if l[0] == "offsets"}
+    check(sorted(offsets) == list(range(make_golden.PARTITIONS)), f"offsets records of {sorted(offsets)}")
+    for partition, value in offsets.items():
+        epoch, time_us = int.from_bytes(value[20:28], "little"), int.from_bytes(value[28:36], "little")
+        want = make_golden.positions([sources[s][partition] for s in ("tx", "labels")],
+                                     [changelog[e][partition] for e in ("card", "shop")], epoch, time_us)
+        check(value == want, f"offsets of partition {partition}: {value.hex()} instead of {want.hex()}")
+    print(f"        state folder: {len(stored)} rows as in the changelog, {len(offsets)} offsets records, meta")
+
+
+def test_files_are_what_makes_them(_broker, _folder):
+    for file, content in make_golden.files().items():
+        same((ROOT / "tests/golden" / file).read_text().split("\n"), content.split("\n"), file)
+
+
+def test_bytes(broker, folder):
+    pipeline = GoldenPipeline(broker, folder)
+    pipeline.load()
+    pipeline.run_through(pipeline.topics.values())
+    check_outputs(pipeline)
+    check_state(pipeline, *check_changelogs(pipeline))
+
+
+if __name__ == "__main__":
+    main([test_files_are_what_makes_them, test_bytes])
