@@ -84,16 +84,29 @@ class Folder:
             print(f"kept for a look: {self.path}", file=sys.stderr)
 
 
+CLIENTS = {}
+
+
+def client(kind, address, settings):
+    """A client that is opened once and used again, as opening one costs more than asking it. It says nothing
+    by itself: a broker that has gone is the test's to notice."""
+    config = {"bootstrap.servers": address, "log_level": 0, **settings}
+    name = (kind, *sorted(config.items()))
+    if name not in CLIENTS:
+        CLIENTS[name] = kind(config)
+    return CLIENTS[name]
+
+
 def make_topics(address, names, partitions=PARTITIONS):
-    admin = AdminClient({"bootstrap.servers": address})
+    admin = client(AdminClient, address, {})
     for future in admin.create_topics([NewTopic(n, partitions, 1) for n in names]).values():
         future.result()
 
 
 def produce(address, records):
     """records: (topic, key or None, value or None, time_ms, headers or None), in order."""
-    producer = Producer({"bootstrap.servers": address, "partitioner": "murmur2_random",
-                         "linger.ms": 20, "queue.buffering.max.messages": 1000000})
+    producer = client(Producer, address, {"partitioner": "murmur2_random", "linger.ms": 5,
+                                          "queue.buffering.max.messages": 1000000})
     failed = []
 
     def done(error, _message):
@@ -113,12 +126,9 @@ def produce(address, records):
 
 
 def high_watermarks(address, topic):
-    consumer = Consumer({"bootstrap.servers": address, "group.id": "e2e-ends",
-                         "isolation.level": "read_uncommitted"})
+    consumer = client(Consumer, address, {"group.id": "e2e-ends", "isolation.level": "read_uncommitted"})
     partitions = consumer.list_topics(topic, 10).topics[topic].partitions
-    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), 10)[1] for p in partitions}
-    consumer.close()
-    return ends
+    return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), 10)[1] for p in partitions}
 
 
 class Record:
@@ -219,12 +229,9 @@ class Pipeline:
             time.sleep(0.05)
 
     def committed(self, topic, partitions=PARTITIONS):
-        consumer = Consumer({"bootstrap.servers": self.address, "group.id": f"ouzel.{self.name}",
-                             "isolation.level": "read_committed", "enable.auto.commit": False})
-        try:
-            got = consumer.committed([TopicPartition(topic, p) for p in range(partitions)], 20)
-        finally:
-            consumer.close()
+        consumer = client(Consumer, self.address,
+                          {"group.id": f"ouzel.{self.name}", "isolation.level": "read_committed"})
+        got = consumer.committed([TopicPartition(topic, p) for p in range(partitions)], 20)
         return {tp.partition: tp.offset for tp in got}
 
     def wait_until_read(self, topics, seconds=90):

@@ -204,7 +204,7 @@ static void test_rules(void **state)
     static const struct row rows[] = {
         {"fraud", "^", "a rule is a condition, this is a double"},
         {"fraud >= 'x'", "      ^", "cannot compare a double with a string"},
-        {"frued > 0.5", "^", "no feature, score or field `frued`; did you mean `fraud`?"},
+        {"fruad > 0.5", "^", "no feature, score or field `fruad`; did you mean `fraud`?"},
         {"big and ratio_of_fee", "        ^", "`and` takes conditions"},
         {"amount", "^", "this is a double"},
     };
