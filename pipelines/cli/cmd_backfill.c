@@ -96,12 +96,14 @@ static void say_result(const struct oz_backfill_config *config,
                        const struct oz_backfill_result *res)
 {
     oz_info("%llu lines in %.1f s (%.0f events/s), %llu with a target; %llu records not taken, "
-            "%llu late, %llu repeats",
+            "%llu late, %llu repeats; %llu rows evicted, %llu read again",
             (unsigned long long)res->lines, res->seconds,
             res->seconds > 0 ? (double)res->engine.records / res->seconds : 0,
             (unsigned long long)res->with_target, (unsigned long long)res->engine.dead,
             (unsigned long long)res->engine.late_events,
-            (unsigned long long)res->engine.duplicates);
+            (unsigned long long)res->engine.duplicates,
+            (unsigned long long)res->engine.rows_evicted,
+            (unsigned long long)res->engine.row_misses);
     for (uint32_t e = 0; e < config->program->plan->n_entities; e++)
         if (res->engine.late[e])
             oz_info("entity %s: %llu events came after their lateness",

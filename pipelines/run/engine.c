@@ -126,7 +126,8 @@ uint32_t oz_engine_n_workers(const struct oz_engine *eng) { return eng->n_worker
 
 const char *oz_stage_name(enum oz_stage stage)
 {
-    static const char *const name[] = {"decode", "values", "rows", "expressions", "models", "rules"};
+    static const char *const name[] = {"decode",      "values", "rows",
+                                       "expressions", "models", "rules"};
     return name[stage];
 }
 
@@ -241,7 +242,8 @@ static enum oz_status decode_range(struct worker *w, struct oz_engine *eng, size
             oz_table_set_null(&bat->table[rec->source], bat->row[i]);
             for (uint32_t e = 0; e < eng->plan->n_entities; e++) bat->key[e][i].data = NULL;
             w->dead++;
-        } else if (status != OZ_OK) return status;
+        } else if (status != OZ_OK)
+            return status;
     }
     return OZ_OK;
 }
@@ -328,7 +330,8 @@ static enum oz_status push_mine(struct worker *w, struct oz_engine *eng, uint32_
     for (uint32_t r = 0; r < ent->n_rings; r++) ring_of[ent->ring[r].source] = r;
     for (size_t k = 0; k < n; k++) {
         if (k + PREFETCH_ROW < n) oz_row_prefetch(layout, w->entity_row[k + PREFETCH_ROW]);
-        if (k + PREFETCH_RINGS < n) oz_row_prefetch_rings(layout, w->entity_row[k + PREFETCH_RINGS]);
+        if (k + PREFETCH_RINGS < n)
+            oz_row_prefetch_rings(layout, w->entity_row[k + PREFETCH_RINGS]);
         uint32_t i = w->mine[k], source = bat->record[i].source, row = bat->row[i];
         unsigned flags = 0;
         ev.ring = ring_of[source];
@@ -525,8 +528,7 @@ void oz_engine_stored(struct oz_engine *eng, uint64_t epoch)
 void oz_engine_drop(struct oz_engine *eng)
 {
     for (uint32_t w = 0; w < eng->n_workers; w++)
-        for (uint32_t e = 0; e < eng->plan->n_entities; e++)
-            oz_cache_drop(eng->worker[w].cache[e]);
+        for (uint32_t e = 0; e < eng->plan->n_entities; e++) oz_cache_drop(eng->worker[w].cache[e]);
 }
 
 bool oz_engine_wants_seal(const struct oz_engine *eng)

@@ -42,7 +42,7 @@ struct oz_engine_stats {
     uint64_t duplicates, saturated;
     uint64_t nulled[OZ_NULLED_COUNT];
     uint64_t rows_in_memory, row_hits, row_misses, rows_created, rows_evicted;
-    uint64_t worker_events[64]; /* row pushes done by each worker: the fair share */
+    uint64_t worker_events[64];       /* row pushes done by each worker: the fair share */
     int64_t stage_us[OZ_STAGE_COUNT]; /* all workers together */
 };
 
@@ -57,21 +57,24 @@ enum oz_status oz_engine_batch(struct oz_engine *engine, struct oz_record *recor
                                const int64_t *now_us, struct oz_batch **ret_batch,
                                struct oz_error *err) OZ_MUST_USE;
 /* Runs fn once per worker, as oz_workers_run(); for what follows a batch. */
-void oz_engine_parallel(struct oz_engine *engine, void (*fn)(void *ctx, unsigned worker), void *ctx);
+void oz_engine_parallel(struct oz_engine *engine, void (*fn)(void *ctx, unsigned worker),
+                        void *ctx);
 uint32_t oz_engine_n_workers(const struct oz_engine *engine);
 
 /* An alert's suppression lives in the row of the entity of this record. See oz_row_alert(). */
 bool oz_engine_alert(struct oz_engine *engine, const struct oz_batch *batch, size_t record,
                      uint32_t rule, int64_t time_us, uint32_t *ret_held_back);
 
-void oz_engine_set_epoch(struct oz_engine *engine, uint64_t epoch); /* at start: the next one's number */
+void oz_engine_set_epoch(struct oz_engine *engine,
+                         uint64_t epoch); /* at start: the next one's number */
 uint64_t oz_engine_epoch(const struct oz_engine *engine);
 /* Encodes the changed rows of every worker into sealed[n_workers] (reset first); the next epoch begins.
  * *ret_parts is how many parts that is. */
 enum oz_status oz_engine_seal(struct oz_engine *engine, struct oz_sealed *sealed, size_t *ret_parts,
                               struct oz_error *err) OZ_MUST_USE;
 void oz_engine_stored(struct oz_engine *engine, uint64_t epoch);
-void oz_engine_drop(struct oz_engine *engine); /* after an abort; what is committed must be stored first */
+void oz_engine_drop(
+    struct oz_engine *engine); /* after an abort; what is committed must be stored first */
 bool oz_engine_wants_seal(const struct oz_engine *engine);
 void oz_engine_get_stats(const struct oz_engine *engine, struct oz_engine_stats *ret_stats);
 #endif

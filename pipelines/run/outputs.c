@@ -17,10 +17,10 @@ struct oz_outputs {
     size_t n_alerts, cap_alerts;
     struct oz_outputs_stats stats;
     /* texts that are the same in every record, made once */
-    char *id_head;                /* <pipeline>/<topic>/ of the scored source */
-    struct oz_buf tail;           /* "models":{...},"config":"..." */
-    struct oz_buf score_head;     /* {"v":1,"id":"<pipeline>/<topic>/ */
-    struct oz_buf *score_value;   /* [n_scores]: what stands before each, as in ,"name": */
+    char *id_head;              /* <pipeline>/<topic>/ of the scored source */
+    struct oz_buf tail;         /* "models":{...},"config":"..." */
+    struct oz_buf score_head;   /* {"v":1,"id":"<pipeline>/<topic>/ */
+    struct oz_buf *score_value; /* [n_scores]: what stands before each, as in ,"name": */
     /* of the call under way */
     struct oz_batch *batch;
     struct oz_outbox *box;
@@ -131,9 +131,12 @@ static void put_id(struct oz_json *json, const struct oz_outputs *o, const struc
 static void put_name(struct oz_json *json, const struct oz_column *col, size_t row)
 {
     char text[OZ_NUMBER_BYTES_MAX];
-    if (col->type == OZ_STRING) oz_json_string(json, col->str[row].data, col->str[row].len);
-    else if (col->i64[row] == OZ_NULL_LONG) oz_json_null(json);
-    else oz_json_string(json, text, oz_format_i64(text, col->i64[row]));
+    if (col->type == OZ_STRING)
+        oz_json_string(json, col->str[row].data, col->str[row].len);
+    else if (col->i64[row] == OZ_NULL_LONG)
+        oz_json_null(json);
+    else
+        oz_json_string(json, text, oz_format_i64(text, col->i64[row]));
 }
 
 /* What comes next is a value, behind a key that stands already. */
@@ -167,8 +170,10 @@ static void put_scores(struct oz_json *json, const struct oz_outputs *o, uint32_
             double v = o->batch->score[k][row];
             oz_buf_put(json->buf, o->score_value[k].data, o->score_value[k].len);
             json->comma = false;
-            if (b->info->f32_outputs) oz_json_float(json, (float)v);
-            else oz_json_double(json, v);
+            if (b->info->f32_outputs)
+                oz_json_float(json, (float)v);
+            else
+                oz_json_double(json, v);
         }
     }
     oz_json_close(json, '}');
@@ -232,9 +237,9 @@ static struct oz_out *begin_message(struct oz_outbox_part *part, const struct oz
     out->has_key = rec->key != NULL;
     out->key_at = part->bytes.len;
     out->key_len = rec->key_len;
-    out->partition = (int32_t)(rec->key ? oz_murmur2_partition(rec->key, rec->key_len,
-                                                               topic->n_partitions)
-                                        : rec->partition % topic->n_partitions);
+    out->partition =
+        (int32_t)(rec->key ? oz_murmur2_partition(rec->key, rec->key_len, topic->n_partitions)
+                           : rec->partition % topic->n_partitions);
     oz_buf_put(&part->bytes, rec->key, rec->key ? rec->key_len : 0);
     out->has_value = true;
     out->value_at = part->bytes.len;
@@ -337,9 +342,8 @@ static enum oz_status dead_message(const struct oz_outputs *o, struct oz_outbox_
     oz_buf_put(&part->bytes, rec->value, rec->value_len);
     out->value_len = rec->value_len;
     struct oz_header own[OZ_RECORD_HEADERS_MAX];
-    size_t n = o->config.source
-                   ? oz_source_headers(o->config.source, rec, own, OZ_COUNT_OF(own))
-                   : 0;
+    size_t n =
+        o->config.source ? oz_source_headers(o->config.source, rec, own, OZ_COUNT_OF(own)) : 0;
     for (size_t k = 0; k < n; k++)
         OZ_TRY(oz_outbox_header(part, out, own[k].name, own[k].value, own[k].len, err));
     struct oz_buf id;
@@ -396,8 +400,10 @@ static size_t first_alert_at(const struct oz_outputs *o, size_t record)
     size_t lo = 0, hi = o->n_alerts;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        if (o->alert[mid].record < record) lo = mid + 1;
-        else hi = mid;
+        if (o->alert[mid].record < record)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo;
 }
@@ -417,8 +423,7 @@ static enum oz_status format_range(const struct oz_outputs *o, struct oz_outbox_
             continue;
         if (o->config.scores.n_partitions) OZ_TRY(score_message(o, part, rec, err));
         for (; a < o->n_alerts && o->alert[a].record == rec; a++)
-            if (o->config.alerts.n_partitions)
-                OZ_TRY(alert_message(o, part, &o->alert[a], err));
+            if (o->config.alerts.n_partitions) OZ_TRY(alert_message(o, part, &o->alert[a], err));
     }
     return oz_buf_status(&part->bytes, err);
 }
@@ -427,8 +432,8 @@ static void format_phase(void *ctx, unsigned w)
 {
     struct oz_outputs *o = ctx;
     size_t n = o->batch->n_records, workers = o->box->n_parts;
-    o->status[w] = format_range(o, &o->box->part[w], n * w / workers, n * (w + 1) / workers,
-                                &o->err[w]);
+    o->status[w] =
+        format_range(o, &o->box->part[w], n * w / workers, n * (w + 1) / workers, &o->err[w]);
 }
 
 enum oz_status oz_outputs_make(struct oz_outputs *o, struct oz_batch *batch, struct oz_outbox *box,
@@ -446,8 +451,8 @@ enum oz_status oz_outputs_make(struct oz_outputs *o, struct oz_batch *batch, str
         }
     for (size_t i = 0; i < batch->n_records; i++) {
         box->n_dead += batch->fate[i] == OZ_FATE_DEAD;
-        box->n_scores += batch->fate[i] == OZ_FATE_ROW &&
-                         batch->record[i].source == o->plan->scored_source;
+        box->n_scores +=
+            batch->fate[i] == OZ_FATE_ROW && batch->record[i].source == o->plan->scored_source;
     }
     box->n_alerts = o->n_alerts;
     o->stats.scores += box->n_scores;

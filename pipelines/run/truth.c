@@ -6,14 +6,14 @@
 
 enum { READ_RECORDS = 256, CAP_FIRST = 1 << 12 };
 
-struct slot {
-    uint64_t id; /* a long as it is, text by its hash */
-    double value;
-    bool used;
-};
+enum { SLOT_EMPTY, SLOT_FALSE, SLOT_TRUE, SLOT_NULL, SLOT_NUMBER };
+
+/* An open-addressing table in columns: a boolean truth, the usual one, is nine bytes a slot. */
 struct oz_truth {
-    struct slot *slot;
-    size_t cap, n; /* cap is a power of two */
+    uint64_t *id; /* a long as it is, text by its hash */
+    uint8_t *slot;
+    double *number; /* NULL until a truth is a number */
+    size_t cap, n;  /* cap is a power of two */
 };
 
 /* False: the id is null. */
@@ -29,30 +29,53 @@ static bool id_of(const struct oz_table *table, size_t row, uint64_t *ret_id)
     return col->i64[row] != OZ_NULL_LONG;
 }
 
-static struct slot *find(const struct oz_truth *truth, uint64_t id)
+static size_t find(const struct oz_truth *truth, uint64_t id)
 {
     size_t i = oz_hash64(&id, sizeof id) & (truth->cap - 1);
-    while (truth->slot[i].used && truth->slot[i].id != id) i = (i + 1) & (truth->cap - 1);
-    return &truth->slot[i];
+    while (truth->slot[i] && truth->id[i] != id) i = (i + 1) & (truth->cap - 1);
+    return i;
+}
+
+static void clear(struct oz_truth *truth)
+{
+    oz_free(truth->id);
+    oz_free(truth->slot);
+    oz_free(truth->number);
+}
+
+static enum oz_status grow(struct oz_truth *truth, bool numbers, struct oz_error *err)
+{
+    struct oz_truth old = *truth;
+    truth->cap = old.cap ? old.cap * 2 : CAP_FIRST;
+    truth->id = oz_calloc(truth->cap, sizeof *truth->id);
+    truth->slot = oz_calloc(truth->cap, 1);
+    truth->number = numbers ? oz_calloc(truth->cap, sizeof *truth->number) : NULL;
+    if (!truth->id || !truth->slot || (numbers && !truth->number)) {
+        clear(truth);
+        *truth = old;
+        return oz_no_memory(err);
+    }
+    for (size_t i = 0; i < old.cap; i++) {
+        if (!old.slot[i]) continue;
+        size_t to = find(truth, old.id[i]);
+        truth->id[to] = old.id[i];
+        truth->slot[to] = old.slot[i];
+        if (old.number) truth->number[to] = old.number[i];
+    }
+    clear(&old);
+    return OZ_OK;
 }
 
 static enum oz_status put(struct oz_truth *truth, uint64_t id, double value, struct oz_error *err)
 {
-    if (truth->n * 3 >= truth->cap * 2) {
-        struct oz_truth old = *truth;
-        truth->cap = old.cap ? old.cap * 2 : CAP_FIRST;
-        truth->slot = oz_calloc(truth->cap, sizeof *truth->slot);
-        if (!truth->slot) {
-            *truth = old;
-            return oz_no_memory(err);
-        }
-        for (size_t i = 0; i < old.cap; i++)
-            if (old.slot[i].used) *find(truth, old.slot[i].id) = old.slot[i];
-        oz_free(old.slot);
-    }
-    struct slot *slot = find(truth, id);
-    truth->n += !slot->used;
-    *slot = (struct slot){id, value, true};
+    bool number = !isnan(value) && value != 0 && value != 1;
+    if (truth->n * 4 >= truth->cap * 3 || (number && !truth->number))
+        OZ_TRY(grow(truth, number || truth->number, err));
+    size_t i = find(truth, id);
+    truth->n += !truth->slot[i];
+    truth->id[i] = id;
+    truth->slot[i] = isnan(value) ? SLOT_NULL : number ? SLOT_NUMBER : value ? SLOT_TRUE : SLOT_FALSE;
+    if (number) truth->number[i] = value;
     return OZ_OK;
 }
 
@@ -126,7 +149,7 @@ out:
 void oz_truth_free(struct oz_truth *truth)
 {
     if (!truth) return;
-    oz_free(truth->slot);
+    clear(truth);
     oz_free(truth);
 }
 
@@ -134,8 +157,13 @@ double oz_truth_of(const struct oz_truth *truth, const struct oz_table *table, s
 {
     uint64_t id;
     if (!id_of(table, row, &id)) return OZ_NULL_DOUBLE;
-    const struct slot *slot = find(truth, id);
-    return slot->used ? slot->value : OZ_NULL_DOUBLE;
+    size_t i = find(truth, id);
+    switch (truth->slot[i]) {
+    case SLOT_FALSE: return 0;
+    case SLOT_TRUE: return 1;
+    case SLOT_NUMBER: return truth->number[i];
+    default: return OZ_NULL_DOUBLE;
+    }
 }
 
 size_t oz_truth_size(const struct oz_truth *truth) { return truth->n; }

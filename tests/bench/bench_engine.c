@@ -173,7 +173,8 @@ static void report(const struct bench *b, const struct oz_engine_stats *before)
     int64_t around = (b->outputs_us + b->seal_us + b->store_us) * b->n_workers;
     printf("%-12s %8s %8s\n", "stage", "ns/event", "M/s/core");
     for (int s = 0; s < OZ_STAGE_COUNT; s++) line(oz_stage_name((enum oz_stage)s), stage[s], n);
-    line("features", stage[OZ_STAGE_VALUES] + stage[OZ_STAGE_ROWS] + stage[OZ_STAGE_EXPRESSIONS], n);
+    line("features", stage[OZ_STAGE_VALUES] + stage[OZ_STAGE_ROWS] + stage[OZ_STAGE_EXPRESSIONS],
+         n);
     line("outputs", b->outputs_us * b->n_workers, n);
     line("seal", b->seal_us * b->n_workers, n);
     line("store", b->store_us * b->n_workers, n);
@@ -181,9 +182,8 @@ static void report(const struct bench *b, const struct oz_engine_stats *before)
     printf("# %llu events, %llu rows in memory, %.2f parts of %.0f bytes an event, outputs of %.0f "
            "bytes, %u workers: %.2f M events/s\n",
            (unsigned long long)n, (unsigned long long)now.rows_in_memory,
-           (double)b->n_parts / (double)n,
-           (double)b->part_bytes / OZ_MAX((double)b->n_parts, 1), (double)b->score_bytes / (double)n,
-           b->n_workers,
+           (double)b->n_parts / (double)n, (double)b->part_bytes / OZ_MAX((double)b->n_parts, 1),
+           (double)b->score_bytes / (double)n, b->n_workers,
            (double)n / (double)(b->batch_us + b->outputs_us + b->seal_us + b->store_us));
 }
 
@@ -222,11 +222,16 @@ int main(int argc, char **argv)
     size_t n_set = 0, count = 1200000;
     for (int i = 1; i < argc; i++) {
         const char *value = argv[i][0] == '-' && i + 1 < argc ? argv[i + 1] : "";
-        if (!strcmp(argv[i], "--count")) count = (size_t)atol(value);
-        else if (!strcmp(argv[i], "--customers")) config.customers = (uint32_t)atol(value);
-        else if (!strcmp(argv[i], "--terminals")) config.terminals = (uint32_t)atol(value);
-        else if (!strcmp(argv[i], "--workers")) b.n_workers = (uint32_t)atol(value);
-        else if (!strcmp(argv[i], "--set") && n_set < SETS_MAX) set[n_set++] = value;
+        if (!strcmp(argv[i], "--count"))
+            count = (size_t)atol(value);
+        else if (!strcmp(argv[i], "--customers"))
+            config.customers = (uint32_t)atol(value);
+        else if (!strcmp(argv[i], "--terminals"))
+            config.terminals = (uint32_t)atol(value);
+        else if (!strcmp(argv[i], "--workers"))
+            b.n_workers = (uint32_t)atol(value);
+        else if (!strcmp(argv[i], "--set") && n_set < SETS_MAX)
+            set[n_set++] = value;
         else {
             pipeline = argv[i];
             continue;

@@ -9,7 +9,7 @@
  *       a raw consume and produce loop in epochs of 100 ms; prints events/s from SKIP to COUNT
  *   bench_kafka rate BOOTSTRAP TOPIC SKIP COUNT PID BROKER_PID
  *       waits until TOPIC has COUNT committed records; prints from SKIP to there events/s, microseconds
- *       of CPU per event of both processes, resident and peak memory of the first in MiB
+ *       of CPU per event of both processes
  * Figures go to standard output, one line, separated by blanks; words go to standard error. */
 #include "base/instant.h"
 #include "pipelines/demo/fraud_generator.h"
@@ -66,14 +66,15 @@ static void keys(const char *bootstrap, const char *transactions, long count, lo
         /* A step that shares no factor with the number of keys visits each of them in turn. */
         uint64_t x = (uint64_t)i * UINT64_C(2654435761);
         int64_t second = first_s + i / EVENTS_A_SECOND;
-        int key_len = snprintf(key, sizeof key, "c%llu", (unsigned long long)(x % (uint64_t)n_keys));
+        int key_len =
+            snprintf(key, sizeof key, "c%llu", (unsigned long long)(x % (uint64_t)n_keys));
         size_t at_len = oz_format_instant(at, second * OZ_US_PER_SECOND);
-        int len = snprintf(value, sizeof value,
-                           "{\"tx_id\":%ld,\"at\":\"%.*s\",\"customer\":\"%s\",\"terminal\":\"t%llu\","
-                           "\"amount\":%llu.%02llu}",
-                           i, (int)at_len, at, key, (unsigned long long)(x >> 8) % TERMINALS,
-                           (unsigned long long)(x >> 20) % 200,
-                           (unsigned long long)(x >> 30) % 100);
+        int len =
+            snprintf(value, sizeof value,
+                     "{\"tx_id\":%ld,\"at\":\"%.*s\",\"customer\":\"%s\",\"terminal\":\"t%llu\","
+                     "\"amount\":%llu.%02llu}",
+                     i, (int)at_len, at, key, (unsigned long long)(x >> 8) % TERMINALS,
+                     (unsigned long long)(x >> 20) % 200, (unsigned long long)(x >> 30) % 100);
         send_record(rk, topic, second * 1000, key, (size_t)key_len, value, (size_t)len);
         if (i % 1000 == 0) rd_kafka_poll(rk, 0);
     }
@@ -97,8 +98,7 @@ struct copier {
 static void end_epoch(struct copier *cp)
 {
     double start = now_s();
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new(BENCH_PARTITIONS);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(BENCH_PARTITIONS);
     for (int p = 0; p < BENCH_PARTITIONS; p++)
         if (cp->next[p]) rd_kafka_topic_partition_list_add(list, cp->from, p)->offset = cp->next[p];
     if (cp->exactly_once) {
@@ -107,7 +107,8 @@ static void end_epoch(struct copier *cp)
         must_kafka(rd_kafka_commit_transaction(cp->producer, -1), "commit");
         rd_kafka_consumer_group_metadata_destroy(group);
     } else {
-        if (rd_kafka_flush(cp->producer, BENCH_WAIT_MS)) die("copy", "not everything was delivered");
+        if (rd_kafka_flush(cp->producer, BENCH_WAIT_MS))
+            die("copy", "not everything was delivered");
         if (rd_kafka_commit(cp->reader, list, 0)) die("copy", "offsets were not committed");
     }
     rd_kafka_topic_partition_list_destroy(list);
@@ -128,8 +129,8 @@ static long copy_some(struct copier *cp, rd_kafka_queue_t *queue, rd_kafka_topic
     for (ssize_t i = 0; i < got; i++) {
         rd_kafka_message_t *m = message[i];
         if (!m->err) {
-            while (rd_kafka_produce(to, m->partition, RD_KAFKA_MSG_F_COPY, m->payload, m->len, m->key,
-                                    m->key_len, NULL))
+            while (rd_kafka_produce(to, m->partition, RD_KAFKA_MSG_F_COPY, m->payload, m->len,
+                                    m->key, m->key_len, NULL))
                 rd_kafka_poll(cp->producer, 1);
             cp->next[m->partition] = m->offset + 1;
             n++;
@@ -158,8 +159,7 @@ static void copy(const char *bootstrap, const char *from, const char *to, const 
         n += got;
         if (got) read_at = now;
         if (now - read_at > IDLE_SECONDS_MAX) die(from, "has fewer records than were asked for");
-        if (!start && n >= skip)
-            start = now, counted_from = n, cpu = process_cpu_s(getpid(), NULL, NULL);
+        if (!start && n >= skip) start = now, counted_from = n, cpu = process_cpu_s(getpid());
         if (cp.open && (n >= count || now - epoch_at >= EPOCH_US / 1e6)) {
             end_epoch(&cp);
             epoch_at = now_s();
@@ -167,7 +167,7 @@ static void copy(const char *bootstrap, const char *from, const char *to, const 
     }
     double took = now_s() - start;
     printf("%.0f %.2f\n", (double)(n - counted_from) / took,
-           (process_cpu_s(getpid(), NULL, NULL) - cpu) * 1e6 / (double)(n - counted_from));
+           (process_cpu_s(getpid()) - cpu) * 1e6 / (double)(n - counted_from));
     fprintf(stderr, "bench: copied %ld records %s, %ld commits of %.1f ms\n", n, mode, cp.n_commits,
             cp.n_commits ? cp.in_commit_s * 1e3 / (double)cp.n_commits : 0);
     rd_kafka_queue_destroy(queue);
@@ -197,32 +197,33 @@ static void rate(const char *bootstrap, const char *name, long skip, long count,
 {
     const char *const pair[] = {"isolation.level", "read_committed", NULL};
     rd_kafka_t *rk = new_client(RD_KAFKA_CONSUMER, bootstrap, pair);
-    double start = 0, cpu[2] = {0}, moved_at = now_s(), resident = 0, peak = 0;
+    double start = 0, cpu[2] = {0}, moved_at = now_s();
     long from = 0, n = 0;
     while (n < count) {
         long before = n;
         n = committed_records(rk, name);
         double now = now_s();
-        double own = process_cpu_s(pid, &resident, &peak);
+        double own = process_cpu_s(pid); /* ends here when the process has */
         if (n != before) moved_at = now;
         if (now - moved_at > IDLE_SECONDS_MAX) die(name, "has stopped to grow");
         if (!start && n >= skip) {
             start = now, from = n, cpu[0] = own;
-            cpu[1] = process_cpu_s(broker, NULL, NULL);
+            cpu[1] = process_cpu_s(broker);
         }
         usleep(POLL_US);
     }
     double events = (double)(n - from);
-    printf("%.0f %.2f %.2f %.0f %.0f\n", events / (now_s() - start),
-           (process_cpu_s(pid, NULL, NULL) - cpu[0]) * 1e6 / events,
-           (process_cpu_s(broker, NULL, NULL) - cpu[1]) * 1e6 / events, resident, peak);
+    printf("%.0f %.2f %.2f\n", events / (now_s() - start),
+           (process_cpu_s(pid) - cpu[0]) * 1e6 / events,
+           (process_cpu_s(broker) - cpu[1]) * 1e6 / events);
     rd_kafka_destroy(rk);
 }
 
 int main(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
-    if (!strcmp(verb, "load") && argc == 6) load(argv[2], argv[3], argv[4], atol(argv[5]));
+    if (!strcmp(verb, "load") && argc == 6)
+        load(argv[2], argv[3], argv[4], atol(argv[5]));
     else if (!strcmp(verb, "keys") && argc == 6)
         keys(argv[2], argv[3], atol(argv[4]), atol(argv[5]));
     else if (!strcmp(verb, "copy") && argc == 8)

@@ -90,8 +90,8 @@ static double feed(struct latency *lat, const char *transactions, const char *la
             if (!is_label && (size_t)ev.tx_id < lat->n_ids)
                 atomic_store_explicit(&lat->sent_us[ev.tx_id], oz_monotonic_us(),
                                       memory_order_relaxed);
-            send_record(rk, topic[is_label], ev.arrival_us / OZ_US_PER_MS, ev.key, ev.key_len, ev.value,
-                        ev.value_len);
+            send_record(rk, topic[is_label], ev.arrival_us / OZ_US_PER_MS, ev.key, ev.key_len,
+                        ev.value, ev.value_len);
             n += !is_label;
         }
         rd_kafka_poll(rk, 0);
@@ -109,7 +109,8 @@ static double feed(struct latency *lat, const char *transactions, const char *la
 int main(int argc, char **argv)
 {
     if (argc != 9)
-        die("usage", "BOOTSTRAP TRANSACTIONS LABELS SCORES exactly_once|at_least_once RATE SECONDS PID");
+        die("usage",
+            "BOOTSTRAP TRANSACTIONS LABELS SCORES exactly_once|at_least_once RATE SECONDS PID");
     double rate = atof(argv[6]), seconds = atof(argv[7]) + WARM_UP_SECONDS;
     long pid = atol(argv[8]);
     struct latency lat = {.bootstrap = argv[1],
@@ -121,9 +122,9 @@ int main(int argc, char **argv)
     lat.sent_us = calloc(lat.n_ids, sizeof *lat.sent_us);
     if (!lat.sent_us || pthread_create(&reader, NULL, read_scores, &lat)) die("start", "no memory");
     while (!atomic_load(&lat.ready)) usleep(1000);
-    double start = now_s(), cpu = process_cpu_s(pid, NULL, NULL);
+    double start = now_s(), cpu = process_cpu_s(pid);
     double reached = feed(&lat, argv[2], argv[3], rate, seconds);
-    double cores = (process_cpu_s(pid, NULL, NULL) - cpu) / (now_s() - start);
+    double cores = (process_cpu_s(pid) - cpu) / (now_s() - start);
     sleep(2); /* what is under way still comes, and counts */
     atomic_store(&lat.stop, true);
     pthread_join(reader, NULL);

@@ -49,15 +49,24 @@ static inline rd_kafka_t *new_client(rd_kafka_type_t type, const char *bootstrap
 static inline rd_kafka_t *new_producer(const char *bootstrap, const char *transactional_id,
                                        const char *linger_ms)
 {
-    const char *const pair[] = {"linger.ms", linger_ms,
-                                "compression.type", "lz4",
-                                "batch.size", "1000000",
-                                "batch.num.messages", "10000",
-                                "queue.buffering.max.messages", "2000000",
-                                "enable.idempotence", "true",
-                                "delivery.report.only.error", "true",
-                                "retry.backoff.ms", "10",
-                                transactional_id ? "transactional.id" : NULL, transactional_id,
+    const char *const pair[] = {"linger.ms",
+                                linger_ms,
+                                "compression.type",
+                                "lz4",
+                                "batch.size",
+                                "1000000",
+                                "batch.num.messages",
+                                "10000",
+                                "queue.buffering.max.messages",
+                                "2000000",
+                                "enable.idempotence",
+                                "true",
+                                "delivery.report.only.error",
+                                "true",
+                                "retry.backoff.ms",
+                                "10",
+                                transactional_id ? "transactional.id" : NULL,
+                                transactional_id,
                                 NULL};
     return new_client(RD_KAFKA_PRODUCER, bootstrap, pair);
 }
@@ -66,17 +75,22 @@ static inline rd_kafka_t *new_producer(const char *bootstrap, const char *transa
 static inline rd_kafka_t *new_reader(const char *bootstrap, const char *group, const char *topic,
                                      bool committed_only, const char *fetch_wait_ms, int64_t offset)
 {
-    const char *const pair[] = {"group.id", group,
+    const char *const pair[] = {"group.id",
+                                group,
                                 "isolation.level",
                                 committed_only ? "read_committed" : "read_uncommitted",
-                                "enable.auto.commit", "false",
-                                "queued.min.messages", "300000",
-                                "check.crcs", "false",
-                                "fetch.wait.max.ms", fetch_wait_ms, NULL};
+                                "enable.auto.commit",
+                                "false",
+                                "queued.min.messages",
+                                "300000",
+                                "check.crcs",
+                                "false",
+                                "fetch.wait.max.ms",
+                                fetch_wait_ms,
+                                NULL};
     rd_kafka_t *rk = new_client(RD_KAFKA_CONSUMER, bootstrap, pair);
     rd_kafka_poll_set_consumer(rk);
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new(BENCH_PARTITIONS);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(BENCH_PARTITIONS);
     for (int p = 0; p < BENCH_PARTITIONS; p++) {
         int64_t low, high;
         if (rd_kafka_query_watermark_offsets(rk, topic, p, &low, &high, BENCH_WAIT_MS))
@@ -118,41 +132,32 @@ static inline void send_record(rd_kafka_t *rk, rd_kafka_topic_t *topic, int64_t 
 {
     int32_t partition = (int32_t)oz_murmur2_partition(key, key_len, BENCH_PARTITIONS);
     for (;;) {
-        rd_kafka_resp_err_t code = rd_kafka_producev(
-            rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition),
-            RD_KAFKA_V_KEY((void *)(uintptr_t)key, key_len),
-            RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value_len),
-            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_TIMESTAMP(timestamp_ms),
-            RD_KAFKA_V_END);
+        rd_kafka_resp_err_t code =
+            rd_kafka_producev(rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition),
+                              RD_KAFKA_V_KEY((void *)(uintptr_t)key, key_len),
+                              RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value_len),
+                              RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                              RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_END);
         if (!code) return;
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) die("produce", rd_kafka_err2str(code));
         rd_kafka_poll(rk, 5);
     }
 }
 
-/* CPU seconds that a process has used; *ret_resident_mib and *ret_peak_mib may be NULL. */
-static inline double process_cpu_s(long pid, double *ret_resident_mib, double *ret_peak_mib)
+/* CPU seconds that a process has used. */
+static inline double process_cpu_s(long pid)
 {
     char path[64], line[1024];
     unsigned long user = 0, system = 0;
-    long kib;
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     FILE *file = fopen(path, "r");
     if (!file || !fgets(line, sizeof line, file)) die(path, "the process has ended");
     fclose(file);
     char *behind_name = strrchr(line, ')');
-    if (!behind_name || sscanf(behind_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-                               &user, &system) != 2)
+    if (!behind_name ||
+        sscanf(behind_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+               &system) != 2)
         die(path, "not understood");
-    snprintf(path, sizeof path, "/proc/%ld/status", pid);
-    file = fopen(path, "r");
-    while (file && fgets(line, sizeof line, file)) {
-        if (ret_resident_mib && sscanf(line, "VmRSS: %ld", &kib) == 1)
-            *ret_resident_mib = (double)kib / 1024;
-        if (ret_peak_mib && sscanf(line, "VmHWM: %ld", &kib) == 1)
-            *ret_peak_mib = (double)kib / 1024;
-    }
-    if (file) fclose(file);
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 #endif
