@@ -125,7 +125,8 @@ static void make_date(char *to, int64_t days_since_1970)
     put_digits(to, (unsigned)day, 2);
 }
 
-/* Times that are written one after the other are mostly of one day: a thread keeps the last date. */
+/* Times that are written one after the other are mostly of one day: a thread keeps the last date.
+ * */
 static char *put_date(char *to, int64_t days_since_1970)
 {
     enum { DATE_BYTES = 10 };

@@ -1,5 +1,5 @@
-/* The features and rules of a pipeline, compiled: expressions over columns, and the plan of what they
- * need from each entity's past.
+/* The features and rules of a pipeline, compiled: expressions over columns, and the plan of what
+ * they need from each entity's past.
  *
  * A batch passes through in four steps, each over a range of rows and callable by several threads
  * (each with its own scratch):
@@ -8,18 +8,20 @@
  *   3  oz_feature_set_features()  scored source: fields and aggregates -> features
  *   4  oz_feature_set_rules()     scored source: fields, features, scores -> which rules hold
  *
- * Language: arithmetic + - * / %, comparison == != < <= > >=, and or not, true false null, numbers, 'text'
- * or "text", the functions if coalesce is_null hour weekday abs min max log1p, fields (a bare name is
- * the scored source's, source.field another's inside an aggregate), and aggregates
- *   agg(args) [by entity] [over duration | last n] [delay duration] [where condition] [excluding current]
+ * Language: arithmetic + - * / %, comparison == != < <= > >=, and or not, true false null, numbers,
+ * 'text' or "text", the functions if coalesce is_null hour weekday abs min max log1p, fields (a
+ * bare name is the scored source's, source.field another's inside an aggregate), and aggregates
+ *   agg(args) [by entity] [over duration | last n] [delay duration] [where condition]
+ *             [excluding current]
  * A feature may use features defined anywhere in the file, without cycles; a name that is a feature
  * and a field means the field inside its own definition and inside aggregates, else the feature.
- * Nulls: arithmetic, comparison and functions of null are null; and/or/not are three-valued; `if` takes
- * the else branch on null; rules and `where` hold only when true. x/0, overflow of a long, NaN,
- * infinities and magnitudes of 2^94 or more become null and are counted.
- * Types are checked at compile time. long with long stays long for + - * % min max abs, / is double.
- * Errors: compile-time mistakes go to the callback, each with the text it is in and the byte offset.
- * Evaluation cannot fail and allocates nothing. */
+ * Nulls: arithmetic, comparison and functions of null are null; and/or/not are three-valued; `if`
+ * takes the else branch on null; rules and `where` hold only when true. x/0, overflow of a long,
+ * NaN, infinities and magnitudes of 2^94 or more become null and are counted.
+ * Types are checked at compile time. long with long stays long for + - * % min max abs, / is
+ * double.
+ * Errors: compile-time mistakes go to the callback, each with the text it is in and the byte
+ * offset. Evaluation cannot fail and allocates nothing. */
 #ifndef OZ_FEATURES_FEATURE_SET_H
 #define OZ_FEATURES_FEATURE_SET_H
 #include "base/arena.h"
@@ -68,8 +70,8 @@ const char *oz_feature_set_name(const struct oz_feature_set *set, uint32_t featu
 /* Bytes of scratch for one thread and ranges of at most n_rows rows, for any of the steps. */
 size_t oz_feature_set_scratch_bytes(const struct oz_feature_set *set, size_t n_rows);
 
-/* Step 1. ret_values[e][v] is the array [cap_rows] of value v of entity e's ring of this source; rows
- * [first, first + n_rows) are written. An entity without a ring of this source has a NULL. */
+/* Step 1. ret_values[e][v] is the array [cap_rows] of value v of entity e's ring of this source;
+ * rows [first, first + n_rows) are written. An entity without a ring of this source has a NULL. */
 void oz_feature_set_values(const struct oz_feature_set *set, uint32_t source,
                            const struct oz_table *table, size_t first, size_t n_rows,
                            uint64_t *const *const *ret_values, void *scratch,

@@ -3,9 +3,10 @@
  * (features/feature_set.h), rows are laid out and read by it (features/row.h).
  *
  * Time: an event at t sees the ring's events with time in (t - delay - over, t - delay]; without
- * `over` and `last` everything up to t - delay; with `last n` the newest n of those. Among events of
- * its own ring and equal time it sees those that came before it, and itself unless
- * `excluding_current`; of another source's ring it sees every event with time <= t that has arrived.
+ * `over` and `last` everything up to t - delay; with `last n` the newest n of those. Among events
+ * of its own ring and equal time it sees those that came before it, and itself unless
+ * `excluding_current`; of another source's ring it sees every event with time <= t that has
+ * arrived.
  * Units: microseconds. Ownership: all of it lives in the arena of the compiler; immutable. */
 #ifndef OZ_FEATURES_PLAN_H
 #define OZ_FEATURES_PLAN_H
@@ -38,7 +39,8 @@ enum oz_value_kind {
 };
 #define OZ_NULL_KEY UINT64_MAX
 
-enum { /* oz_value_spec.uses: what the aggregates need of a value */
+/* oz_value_spec.uses: what the aggregates need of a value */
+enum {
     OZ_USE_COUNT = 1,
     OZ_USE_SUM = 2,
     OZ_USE_EXTREME = 4,
@@ -49,8 +51,9 @@ enum { /* oz_value_spec.uses: what the aggregates need of a value */
 struct oz_value_spec {
     enum oz_value_kind kind;
     unsigned uses;
-    bool nullable;    /* false: the compiler knows that it is never null */
-    const char *text; /* canonical: the expression and its `where`; identifies the value in stored rows */
+    bool nullable; /* false: the compiler knows that it is never null */
+    /* canonical: the expression and its `where`; identifies the value in stored rows */
+    const char *text;
 };
 
 struct oz_aggregate {
@@ -67,9 +70,10 @@ struct oz_aggregate {
 /* The events of one source in the rows of one entity. */
 struct oz_ring_plan {
     uint32_t source;
-    bool scored;      /* of the scored source */
-    bool replaces;    /* a repeat (same time, same id) replaces the earlier event: unscored sources */
-    int id_bytes;     /* 0: no id; 8: a long; 16: a text's 128-bit hash */
+    bool scored; /* of the scored source */
+    /* a repeat (same time, same id) replaces the earlier event: unscored sources */
+    bool replaces;
+    int id_bytes;        /* 0: no id; 8: a long; 16: a text's 128-bit hash */
     int64_t lateness_us; /* against the row's newest scored event */
     uint32_t n_values;
     struct oz_value_spec value[OZ_RING_VALUES_MAX];

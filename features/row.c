@@ -49,8 +49,8 @@ static enum oz_status row_encode(const void *ctx, void *row, struct oz_row_io *i
     return oz_row_encode(&w, sealed);
 }
 
-/* Encoding reads the open events from the first on; the processor's own prefetching follows after some
- * lines. */
+/* Encoding reads the open events from the first on; the processor's own prefetching follows after
+ * some lines. */
 static void row_prefetch(const void *ctx, const void *row)
 {
     enum { LINES = 8, LINE_BYTES = 64 };

@@ -19,10 +19,10 @@ static inline uint64_t oz_little_endian(uint64_t x)
     return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(x) : x;
 }
 
-/* Up to 10 bytes; writes into 8 at least, whatever the length. Lengths follow no pattern that the CPU could
- * predict, so the seven-bit groups are spread without a branch. */
-/* Needs room for 10 bytes, whatever x is. Lengths follow no pattern that a predictor could learn, so
- * up to 28 bits are spread over their bytes at once, and all eight are written. */
+/* Up to 10 bytes; writes into 8 at least, whatever the length. Lengths follow no pattern that the
+ * CPU could predict, so the seven-bit groups are spread without a branch. */
+/* Needs room for 10 bytes, whatever x is. Lengths follow no pattern that a predictor could learn,
+ * so up to 28 bits are spread over their bytes at once, and all eight are written. */
 static inline uint8_t *oz_write_varint(uint8_t *to, uint64_t x)
 {
     if (OZ_LIKELY(x < 1u << 28)) {

@@ -407,8 +407,8 @@ void oz_cache_change(struct oz_cache *cache, void *row)
     cache->n_changed++;
 }
 
-/* Changed rows lie anywhere. Encoding one takes longer than a line from memory, so two steps ahead are
- * enough: for the heads, which also say who is next, then for what they point at. */
+/* Changed rows lie anywhere. Encoding one takes longer than a line from memory, so two steps ahead
+ * are enough: for the heads, which also say who is next, then for what they point at. */
 static struct oz_row_head *prefetch_behind(const struct oz_cache *cache, struct oz_row_head *head)
 {
     if (!head) return NULL;

@@ -495,9 +495,10 @@ enum oz_status oz_sink_commit(struct oz_sink *sink, struct oz_error *err)
 enum oz_status oz_sink_abort(struct oz_sink *sink, struct oz_error *err)
 {
     if (!sink->in_transaction) return OZ_OK;
-    /* The first records of a transaction are refused while the markers of the one before are written, and
-     * sent again. An abort that overtakes them meets a coordinator that knows of no transaction, which
-     * ends the producer (librdkafka 2.0). So what has been produced goes out first, if it can. */
+    /* The first records of a transaction are refused while the markers of the one before are
+     * written, and sent again. An abort that overtakes them meets a coordinator that knows of no
+     * transaction, which ends the producer (librdkafka 2.0). So what has been produced goes out
+     * first, if it can. */
     rd_kafka_flush(sink->rk, ABORT_FLUSH_MS);
     enum oz_status status = end_transaction(sink, rd_kafka_abort_transaction, "the abort",
                                             "the transaction was not aborted", err);

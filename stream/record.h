@@ -13,11 +13,12 @@ struct oz_header {
 };
 
 struct oz_record {
-    uint32_t source;    /* index into the pipeline's sources */
+    uint32_t source; /* index into the pipeline's sources */
     uint32_t partition;
     int64_t offset;
-    int64_t timestamp_ms; /* the log's own time: what the merge goes by. Files: the arrival field's */
-    const char *key;      /* NULL: none */
+    /* the log's own time: what the merge goes by. Files: the arrival field's */
+    int64_t timestamp_ms;
+    const char *key; /* NULL: none */
     uint32_t key_len;
     uint32_t value_len;
     const char *value; /* NULL: a tombstone */

@@ -1,12 +1,12 @@
 /* Where records come from: topics of Kafka, or files for a backfill. One source object reads every
  * source of the pipeline and all their partitions, merged into one order.
  *
- * Order: record timestamp; ties: unscored sources first, then topic (the pipeline's order of sources),
- * partition, offset. A partition holds the others back until it has a buffered record, or has been at
- * its end since its last one, or max_idle has passed (stream/merge.h): so a catch-up interleaves as the
- * day itself did.
- * Threads: one, the same for all calls. Errors: OZ_BROKER, OZ_FENCED, OZ_LOST (an offset that is gone),
- * OZ_ENVIRONMENT; each with the client's own words. */
+ * Order: record timestamp; ties: unscored sources first, then topic (the pipeline's order of
+ * sources), partition, offset. A partition holds the others back until it has a buffered record, or
+ * has been at its end since its last one, or max_idle has passed (stream/merge.h): so a catch-up
+ * interleaves as the day itself did.
+ * Threads: one, the same for all calls. Errors: OZ_BROKER, OZ_FENCED, OZ_LOST (an offset that is
+ * gone), OZ_ENVIRONMENT; each with the client's own words. */
 #ifndef OZ_STREAM_SOURCE_H
 #define OZ_STREAM_SOURCE_H
 #include "base/buf.h"
@@ -28,8 +28,9 @@ struct oz_source {
     const struct oz_source_ops *ops;
 };
 
-/* Up to max_records in order. Returns when there are so many, or max_wait_us after the first one came,
- * or when nothing may be taken now (*ret_n is then 0 after at most max_wait_us or a few ms). */
+/* Up to max_records in order. Returns when there are so many, or max_wait_us after the first one
+ * came, or when nothing may be taken now (*ret_n is then 0 after at most max_wait_us or a few ms).
+ * */
 static inline enum oz_status oz_source_next(struct oz_source *src, size_t max_records,
                                             int64_t max_wait_us, struct oz_record *ret_record,
                                             size_t *ret_n, struct oz_error *err)

@@ -38,7 +38,8 @@ static bool take(void *ctx, int key, const char *value)
     default:
         if (opt->pipeline)
             fprintf(stderr, "ouzel backfill: one pipeline file, not also %s\n", value);
-        else opt->pipeline = value;
+        else
+            opt->pipeline = value;
         return opt->pipeline == value;
     }
 }
@@ -61,8 +62,7 @@ static enum oz_status bind(const struct backfill_options *opt, struct oz_backfil
         if (s < 0)
             OZ_FAIL(err, OZ_USAGE, "--from %s: %s has no source `%.*s`", opt->from[i],
                     prg->pipeline.file, (int)len, opt->from[i]);
-        if (config->file[s])
-            OZ_FAIL(err, OZ_USAGE, "--from %s: one file a source", opt->from[i]);
+        if (config->file[s]) OZ_FAIL(err, OZ_USAGE, "--from %s: one file a source", opt->from[i]);
         config->file[s] = opt->from[i] + len + 1;
     }
     uint32_t scored = prg->plan->scored_source;
@@ -100,15 +100,13 @@ static void say_result(const struct oz_backfill_config *config,
             (unsigned long long)res->lines, res->seconds,
             res->seconds > 0 ? (double)res->engine.records / res->seconds : 0,
             (unsigned long long)res->with_target, (unsigned long long)res->engine.dead,
-            (unsigned long long)res->engine.late_events,
-            (unsigned long long)res->engine.duplicates,
+            (unsigned long long)res->engine.late_events, (unsigned long long)res->engine.duplicates,
             (unsigned long long)res->engine.rows_evicted,
             (unsigned long long)res->engine.row_misses);
     for (uint32_t e = 0; e < config->program->plan->n_entities; e++)
         if (res->engine.late[e])
             oz_info("entity %s: %llu events came after their lateness",
-                    config->program->plan->entity[e].name,
-                    (unsigned long long)res->engine.late[e]);
+                    config->program->plan->entity[e].name, (unsigned long long)res->engine.late[e]);
 }
 
 int oz_cmd_backfill(int argc, char **argv)

@@ -9,8 +9,10 @@ static bool take(void *ctx, int key, const char *value)
 {
     const char **path = ctx;
     (void)key;
-    if (*path) fprintf(stderr, "ouzel check: one pipeline file, not also %s\n", value);
-    else *path = value;
+    if (*path)
+        fprintf(stderr, "ouzel check: one pipeline file, not also %s\n", value);
+    else
+        *path = value;
     return *path == value;
 }
 

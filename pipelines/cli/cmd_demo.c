@@ -119,8 +119,10 @@ static int write_files(const struct demo_options *opt)
 int oz_cmd_demo(int argc, char **argv)
 {
     struct oz_common_options common = {0};
-    struct demo_options opt = {
-        .folder = "ouzel-demo", .for_seconds = FOR_SECONDS, .rate = RATE, .fraud = oz_fraud_defaults()};
+    struct demo_options opt = {.folder = "ouzel-demo",
+                               .for_seconds = FOR_SECONDS,
+                               .rate = RATE,
+                               .fraud = oz_fraud_defaults()};
     struct oz_error err = {0};
     int code = oz_parse_options(argc, argv, option, &common, take, &opt);
     if (code || common.help) return code;

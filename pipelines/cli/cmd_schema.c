@@ -23,8 +23,10 @@ int oz_cmd_schema(int argc, char **argv)
     int code = oz_parse_options(argc, argv, option, &common, take, &reference);
     if (code || common.help) return code;
     oz_buf_init(&buf);
-    if (reference) oz_pipeline_reference(&buf);
-    else oz_pipeline_json_schema(&buf);
+    if (reference)
+        oz_pipeline_reference(&buf);
+    else
+        oz_pipeline_json_schema(&buf);
     enum oz_status status = oz_buf_status(&buf, &err);
     if (status == OZ_OK) fwrite(buf.data, 1, buf.len, stdout);
     oz_buf_clear(&buf);

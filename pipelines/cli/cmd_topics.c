@@ -43,8 +43,10 @@ static bool take(void *ctx, int key, const char *value)
         opt->replication = (int)n;
         return true;
     default:
-        if (opt->pipeline) fprintf(stderr, "ouzel topics: one pipeline file, not also %s\n", value);
-        else opt->pipeline = value;
+        if (opt->pipeline)
+            fprintf(stderr, "ouzel topics: one pipeline file, not also %s\n", value);
+        else
+            opt->pipeline = value;
         return opt->pipeline == value;
     }
 }
@@ -78,8 +80,7 @@ static enum oz_status make(const struct oz_kafka_config *config, const struct to
     bool created[TOPICS_MAX] = {false};
     for (size_t s = 0; s < pl->n_sources; s++)
         if (list->info[s].n_partitions) n = list->info[s].n_partitions;
-    if (list->info[pl->scored_source].n_partitions)
-        n = list->info[pl->scored_source].n_partitions;
+    if (list->info[pl->scored_source].n_partitions) n = list->info[pl->scored_source].n_partitions;
     for (size_t i = 0; i < list->n; i++) {
         list->topic[i].n_partitions = list->info[i].n_partitions ? list->info[i].n_partitions : n;
         list->topic[i].replication = opt->replication;
@@ -115,7 +116,8 @@ static enum oz_status topics(struct oz_program *prg, const struct topics_options
         missing += !list.info[i].n_partitions;
         if (list.info[i].n_partitions)
             printf("%-40s %4u partitions\n", list.info[i].name, list.info[i].n_partitions);
-        else printf("%-40s missing\n", list.info[i].name);
+        else
+            printf("%-40s missing\n", list.info[i].name);
     }
     if (missing)
         OZ_FAIL(err, OZ_FOUND, "%zu topic%s missing: ouzel topics --create %s makes %s", missing,

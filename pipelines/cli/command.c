@@ -9,8 +9,8 @@
 
 const struct oz_command oz_commands[] = {
     {"run", "run [OPTIONS] PIPELINE", "runs a pipeline against Kafka", oz_cmd_run, true},
-    {"demo", "demo [OPTIONS] fraud", "shows card fraud on a broker inside the process",
-     oz_cmd_demo, true},
+    {"demo", "demo [OPTIONS] fraud", "shows card fraud on a broker inside the process", oz_cmd_demo,
+     true},
     {"check", "check [OPTIONS] PIPELINE", "checks a pipeline file, its features and its models",
      oz_cmd_check, true},
     {"topics", "topics [OPTIONS] PIPELINE", "lists the topics of a pipeline, or makes them",
@@ -99,8 +99,7 @@ static bool take_common(struct oz_common_options *common, struct log_options *lo
         break;
     default: common->help = true; return true;
     }
-    if (at < 0)
-        fprintf(stderr, "ouzel: %s is no log %s\n", value, key == 'l' ? "level" : "format");
+    if (at < 0) fprintf(stderr, "ouzel: %s is no log %s\n", value, key == 'l' ? "level" : "format");
     return at >= 0;
 }
 
@@ -178,7 +177,8 @@ int oz_parse_options(int argc, char **argv, const struct oz_option *option,
                     o->takes_value ? "a" : "no");
             return 2;
         }
-        bool ok = is_common(o) ? take_common(common, &log, o->key, value) : take(ctx, o->key, value);
+        bool ok =
+            is_common(o) ? take_common(common, &log, o->key, value) : take(ctx, o->key, value);
         if (!ok) return 2;
     }
     oz_log_setup(log.level, log.format);
@@ -193,8 +193,8 @@ int oz_load_program(const char *path, const struct oz_common_options *common, un
 {
     struct oz_mistakes mistakes = {0};
     struct oz_error err = {0};
-    enum oz_status status = oz_program_load(path, common->set, common->n_set, flags, ret_program,
-                                            &mistakes, &err);
+    enum oz_status status =
+        oz_program_load(path, common->set, common->n_set, flags, ret_program, &mistakes, &err);
     if (mistakes.n) fputs(oz_buf_string(&mistakes.text), stderr);
     oz_mistakes_clear(&mistakes);
     return oz_report(status, &err);

@@ -1,6 +1,7 @@
 /* The command line: a table of verbs, one file each, and what all of them share.
- * Conventions: results go to standard output, logs and progress to standard error; a verb returns the
- * process's exit code (base/status.h). `arg_` globals would be the only globals here; there are none. */
+ * Conventions: results go to standard output, logs and progress to standard error; a verb returns
+ * the process's exit code (base/status.h). `arg_` globals would be the only globals here; there are
+ * none. */
 #ifndef OZ_PIPELINES_CLI_COMMAND_H
 #define OZ_PIPELINES_CLI_COMMAND_H
 #include "pipelines/run/program.h"
@@ -27,9 +28,9 @@ struct oz_option {
     const char *help;
     char letter; /* "-o" for "--output"; 0: none */
 };
-/* Parses argv[1..]: options anywhere, positional arguments in order (key 0). The callback returns false
- * to refuse a value, after it has printed why. Returns 0, or the exit code 2; on --help prints the
- * verb's help and sets common->help. */
+/* Parses argv[1..]: options anywhere, positional arguments in order (key 0). The callback returns
+ * false to refuse a value, after it has printed why. Returns 0, or the exit code 2; on --help
+ * prints the verb's help and sets common->help. */
 int oz_parse_options(int argc, char **argv, const struct oz_option *option,
                      struct oz_common_options *common,
                      bool (*take)(void *ctx, int key, const char *value), void *ctx);

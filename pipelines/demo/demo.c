@@ -19,8 +19,8 @@ enum { PARTITIONS = 4, SETS_MAX = 80, DRAW_US = 200000, PATH_BYTES = 4096 };
 /* The mock cluster answers a fetch that finds nothing only when this is over, whatever comes. */
 #define FETCH_WAIT_KEY "fetch.wait.max.ms"
 #define FETCH_WAIT_MS  "2"
-#define READY_WAIT_US (60 * OZ_US_PER_SECOND)
-#define DRAIN_WAIT_US (10 * OZ_US_PER_SECOND)
+#define READY_WAIT_US  (60 * OZ_US_PER_SECOND)
+#define DRAIN_WAIT_US  (10 * OZ_US_PER_SECOND)
 #define EVENTS_PER_DAY 9600.0
 
 struct demo {
@@ -74,7 +74,8 @@ static enum oz_status find_pipeline(struct demo *demo, struct oz_error *err)
                            places[i]);
         if (len < (int)sizeof demo->path && !access(demo->path, R_OK)) return OZ_OK;
     }
-    OZ_FAIL(err, OZ_ENVIRONMENT, "the example's pipeline file is not found: name it with --pipeline");
+    OZ_FAIL(err, OZ_ENVIRONMENT,
+            "the example's pipeline file is not found: name it with --pipeline");
 }
 
 static enum oz_status load(struct demo *demo, struct oz_error *err)
@@ -104,9 +105,10 @@ static enum oz_status make_topics(struct demo *demo, struct oz_error *err)
     const char *topic[OZ_SOURCES_MAX + OZ_ENTITIES_MAX + 3];
     size_t n = 0;
     if (pl->n_sources != 2 || !pl->scores_topic || !pl->alerts_topic || !pl->n_models)
-        OZ_FAIL(err, OZ_CONFIG,
-                "%s: the demo needs two sources (transactions and labels), a model, scores and alerts",
-                pl->file);
+        OZ_FAIL(
+            err, OZ_CONFIG,
+            "%s: the demo needs two sources (transactions and labels), a model, scores and alerts",
+            pl->file);
     for (size_t s = 0; s < pl->n_sources; s++) topic[n++] = pl->source[s].topic;
     for (uint32_t e = 0; e < demo->prg->plan->n_entities; e++)
         topic[n++] = oz_program_changelog(demo->prg, e);
@@ -145,7 +147,8 @@ static void *run_main(void *arg)
 static enum oz_status start_thread(pthread_t *thread, bool *started, void *(*main)(void *),
                                    void *arg, struct oz_error *err)
 {
-    if (pthread_create(thread, NULL, main, arg)) OZ_FAIL(err, OZ_NO_MEMORY, "cannot start a thread");
+    if (pthread_create(thread, NULL, main, arg))
+        OZ_FAIL(err, OZ_NO_MEMORY, "cannot start a thread");
     *started = true;
     return OZ_OK;
 }
@@ -183,14 +186,14 @@ static enum oz_status start(struct demo *demo, struct oz_error *err)
     demo->feed.labels = pl->source[!pl->scored_source].topic;
     demo->feed.rate = demo->config->rate;
     demo->feed.fraud = demo->config->fraud;
-    OZ_TRY(start_thread(&demo->watch_thread, &demo->watch_started, oz_demo_watch_main,
-                        &demo->watch, err));
+    OZ_TRY(start_thread(&demo->watch_thread, &demo->watch_started, oz_demo_watch_main, &demo->watch,
+                        err));
     OZ_TRY(start_thread(&demo->run_thread, &demo->run_started, run_main, demo, err));
     const struct timespec tick = {0, 20000000};
     int64_t until = oz_monotonic_us() + READY_WAIT_US;
-    while (!ending(demo) &&
-           !(atomic_load(&demo->run_ready) && atomic_load(&demo->watch.ready))) {
-        if (oz_monotonic_us() > until) OZ_FAIL(err, OZ_BROKER, "the pipeline did not start in time");
+    while (!ending(demo) && !(atomic_load(&demo->run_ready) && atomic_load(&demo->watch.ready))) {
+        if (oz_monotonic_us() > until)
+            OZ_FAIL(err, OZ_BROKER, "the pipeline did not start in time");
         nanosleep(&tick, NULL);
     }
     return start_thread(&demo->feed_thread, &demo->feed_started, oz_demo_feed_main, &demo->feed,
@@ -275,9 +278,10 @@ static enum oz_status run(struct demo *demo, struct oz_error *err)
     OZ_TRY(load(demo, err));
     OZ_TRY(make_topics(demo, err));
     load_training(demo);
-    oz_info("%s as it is, but for the broker in this process (and how long it holds an empty fetch), "
-            "`delivery: at_least_once` (that broker has no transactions) and the state in %s",
-            demo->path, demo->state);
+    oz_info(
+        "%s as it is, but for the broker in this process (and how long it holds an empty fetch), "
+        "`delivery: at_least_once` (that broker has no transactions) and the state in %s",
+        demo->path, demo->state);
     oz_demo_screen_init(&demo->screen, config->for_seconds);
     if (demo->screen.on_terminal) oz_log_redirect(ignore_line, NULL);
     enum oz_status status = start(demo, err);

@@ -1,8 +1,8 @@
-/* What the demo's threads tell each other: who feeds writes what was sent, who watches what came back,
- * who draws reads both.
- * Threads: counters are atomic; the ring of sent transactions is written by the feeder and read by the
- * watcher, which never lags by a whole ring (the feeder waits); alerts and the runner's numbers are
- * under the mutex. */
+/* What the demo's threads tell each other: who feeds writes what was sent, who watches what came
+ * back, who draws reads both.
+ * Threads: counters are atomic; the ring of sent transactions is written by the feeder and read by
+ * the watcher, which never lags by a whole ring (the feeder waits); alerts and the runner's numbers
+ * are under the mutex. */
 #ifndef OZ_PIPELINES_DEMO_DEMO_BOARD_H
 #define OZ_PIPELINES_DEMO_DEMO_BOARD_H
 #include <pthread.h>
@@ -31,7 +31,7 @@ struct oz_demo_board {
     atomic_uint_fast64_t scored, alerts, alerts_on_fraud, frauds_caught;
     struct oz_demo_sent ring[OZ_DEMO_SENT]; /* by tx_id */
     pthread_mutex_t mutex;
-    struct oz_histogram latency; /* produced to score received */
+    struct oz_histogram latency;                /* produced to score received */
     struct oz_demo_alert alert[OZ_DEMO_ALERTS]; /* newest first */
     size_t n_alerts;
     struct oz_runner_stats runner;

@@ -18,8 +18,7 @@ static enum oz_status send_event(const struct topics *topics, struct oz_sink *si
     int k = ev->kind == OZ_FRAUD_LABEL;
     struct oz_message msg = {
         .topic = topics->number[k],
-        .partition =
-            (int32_t)oz_murmur2_partition(ev->key, ev->key_len, topics->n_partitions[k]),
+        .partition = (int32_t)oz_murmur2_partition(ev->key, ev->key_len, topics->n_partitions[k]),
         .key = ev->key,
         .key_len = ev->key_len,
         .value = ev->value,

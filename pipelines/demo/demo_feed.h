@@ -1,6 +1,6 @@
-/* Feeds the generator's events to the topics, at a rate, in the order in which they arrive; a record's
- * time is its simulated arrival. Waits while the engine is OZ_DEMO_BACKLOG events behind: the embedded
- * broker keeps little. */
+/* Feeds the generator's events to the topics, at a rate, in the order in which they arrive; a
+ * record's time is its simulated arrival. Waits while the engine is OZ_DEMO_BACKLOG events behind:
+ * the embedded broker keeps little. */
 #ifndef OZ_PIPELINES_DEMO_DEMO_FEED_H
 #define OZ_PIPELINES_DEMO_DEMO_FEED_H
 #include "pipelines/demo/demo_board.h"

@@ -10,9 +10,9 @@
 #include "base/instant.h"
 
 enum { PLAIN_EVERY_US = 5000000, RATE_EVERY_US = 500000, COLUMNS_DEFAULT = 100, LINE_BYTES = 512 };
-#define BOLD "\033[1m"
-#define DIM "\033[2m"
-#define RED "\033[31m"
+#define BOLD  "\033[1m"
+#define DIM   "\033[2m"
+#define RED   "\033[31m"
 #define GREEN "\033[32m"
 #define PLAIN "\033[0m"
 
@@ -143,12 +143,14 @@ void oz_demo_screen_draw(struct oz_demo_screen *screen, struct oz_demo_board *bo
         bar(progress, sizeof progress, seconds / screen->for_seconds);
         line(screen, DIM, "  [%s] %3.0f of %.0f s, simulated time %.16s", progress, seconds,
              screen->for_seconds, day);
-    } else line(screen, DIM, "  %.0f s, simulated time %.16s; Ctrl-C ends it", seconds, day);
+    } else
+        line(screen, DIM, "  %.0f s, simulated time %.16s; Ctrl-C ends it", seconds, day);
     line(screen, GREEN, "  %9.0f events/s   latency p50 %.1f ms, p99 %.1f ms   scored %llu",
          screen->events_per_second, l.p50_ms, l.p99_ms,
          (unsigned long long)atomic_load(&board->scored));
-    line(screen, NULL, "  alerts %llu, on true frauds %llu (%.0f %%)   true frauds %llu, caught %llu "
-                       "(%.0f %%)",
+    line(screen, NULL,
+         "  alerts %llu, on true frauds %llu (%.0f %%)   true frauds %llu, caught %llu "
+         "(%.0f %%)",
          (unsigned long long)alerts, (unsigned long long)on, percent(on, alerts),
          (unsigned long long)frauds, (unsigned long long)caught, percent(caught, frauds));
     line(screen, NULL, " ");
@@ -167,21 +169,24 @@ void oz_demo_screen_summary(struct oz_demo_screen *screen, struct oz_demo_board 
     for (int r = 0; r < OZ_RULES_MAX; r++) held += run->outputs.suppressed[r];
     printf("\n");
     line(screen, BOLD, "Summary");
-    line(screen, NULL, "  events       %llu scored in %.0f s (%.0f/s), %llu labels, %llu late, %llu "
-                       "repeats, %llu dead letters",
+    line(screen, NULL,
+         "  events       %llu scored in %.0f s (%.0f/s), %llu labels, %llu late, %llu "
+         "repeats, %llu dead letters",
          (unsigned long long)scored, seconds, seconds > 0 ? (double)scored / seconds : 0,
          (unsigned long long)atomic_load(&board->sent_labels),
          (unsigned long long)run->engine.late_events, (unsigned long long)run->engine.duplicates,
          (unsigned long long)run->engine.dead);
     line(screen, NULL, "  latency      p50 %.1f ms, p99 %.1f ms, from produced to score received",
          l.p50_ms, l.p99_ms);
-    line(screen, NULL, "  alerts       %llu, %llu of them on true frauds (%.0f %%); %llu held back by "
-                       "suppression",
+    line(screen, NULL,
+         "  alerts       %llu, %llu of them on true frauds (%.0f %%); %llu held back by "
+         "suppression",
          (unsigned long long)alerts, (unsigned long long)on, percent(on, alerts),
          (unsigned long long)held);
     line(screen, NULL, "  true frauds  %llu, caught %llu (%.0f %%)", (unsigned long long)frauds,
          (unsigned long long)caught, percent(caught, frauds));
-    line(screen, NULL, "  rows         %llu in memory", (unsigned long long)run->engine.rows_in_memory);
+    line(screen, NULL, "  rows         %llu in memory",
+         (unsigned long long)run->engine.rows_in_memory);
     line(screen, NULL, "  folder       %s (remove it when you are done)", folder);
     fflush(stdout);
 }

@@ -1,5 +1,5 @@
-/* The demo's picture: a part of the terminal that is drawn again and again; without a terminal a plain
- * line now and then. Colours on a terminal only, and not with NO_COLOR set. */
+/* The demo's picture: a part of the terminal that is drawn again and again; without a terminal a
+ * plain line now and then. Colours on a terminal only, and not with NO_COLOR set. */
 #ifndef OZ_PIPELINES_DEMO_DEMO_SCREEN_H
 #define OZ_PIPELINES_DEMO_DEMO_SCREEN_H
 #include "pipelines/demo/demo_board.h"

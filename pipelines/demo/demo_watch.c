@@ -33,8 +33,8 @@ enum oz_status oz_demo_watch_trained(struct oz_demo_watch *watch, const char *cs
     return OZ_OK;
 }
 
-/* ---- records of a format of our own: a key is found by its text, which stands once before any text
- * that a user's data could put there */
+/* ---- records of a format of our own: a key is found by its text, which stands once before any
+ * text that a user's data could put there */
 
 struct span {
     const char *at;
@@ -179,8 +179,8 @@ void *oz_demo_watch_main(void *arg)
         .queue_bytes = 64 << 20,
     };
     if (status == OZ_OK)
-        status = oz_kafka_source_open(&config, &from, 30 * OZ_US_PER_SECOND, NULL, &src,
-                                      &watch->err);
+        status =
+            oz_kafka_source_open(&config, &from, 30 * OZ_US_PER_SECOND, NULL, &src, &watch->err);
     atomic_store(&watch->ready, true);
     if (status == OZ_OK) status = watch_topics(watch, src);
     oz_source_close(src);

@@ -1,6 +1,7 @@
-/* Reads what the pipeline writes, as a consumer of its topics would: scores for the latency, alerts to
- * show. For each alert it finds the features that lie farthest from what training saw, in standard
- * deviations, by the table that training left beside the model (<model>.training.csv: feature,mean,sd). */
+/* Reads what the pipeline writes, as a consumer of its topics would: scores for the latency, alerts
+ * to show. For each alert it finds the features that lie farthest from what training saw, in
+ * standard deviations, by the table that training left beside the model (<model>.training.csv:
+ * feature,mean,sd). */
 #ifndef OZ_PIPELINES_DEMO_DEMO_WATCH_H
 #define OZ_PIPELINES_DEMO_DEMO_WATCH_H
 #include "pipelines/demo/demo_board.h"

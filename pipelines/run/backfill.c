@@ -92,8 +92,8 @@ static enum oz_status open_all(struct backfill *bf, struct oz_error *err)
         OZ_TRY(oz_truth_load(bf->config->file[bf->config->target_source],
                              bf->prg->schema[bf->config->target_source], bf->config->target_field,
                              &bf->truth, err));
-    OZ_TRY(oz_positions_init(&bf->pos, 1, bf->prg->plan->n_sources, bf->prg->plan->n_entities,
-                             err));
+    OZ_TRY(
+        oz_positions_init(&bf->pos, 1, bf->prg->plan->n_sources, bf->prg->plan->n_entities, err));
     OZ_TRY(open_files(bf, err));
     return oz_table_writer_open(bf->config->output, &bf->writer, err);
 }
@@ -127,7 +127,8 @@ static void put_number(struct oz_buf *line, double v, bool as_float)
 static void put_cell(struct oz_buf *line, const struct oz_column *col, size_t row)
 {
     uint8_t *to = oz_buf_room(line, OZ_NUMBER_BYTES_MAX);
-    if (col->type == OZ_STRING) put_text(line, col->str[row].data, col->str[row].len);
+    if (col->type == OZ_STRING)
+        put_text(line, col->str[row].data, col->str[row].len);
     else if (to && col->i64[row] != OZ_NULL_LONG)
         line->len += oz_format_i64((char *)to, col->i64[row]);
 }
@@ -204,7 +205,8 @@ static enum oz_status write_lines(struct backfill *bf, const struct oz_batch *ba
     return oz_table_writer_put(bf->writer, bf->line.data, bf->line.len, err);
 }
 
-/* Changed rows go to the store when the memory for them is short, and at the end when it is kept. */
+/* Changed rows go to the store when the memory for them is short, and at the end when it is kept.
+ * */
 static enum oz_status spill(struct backfill *bf, struct oz_error *err)
 {
     size_t parts;

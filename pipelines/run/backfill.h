@@ -1,7 +1,8 @@
 /* The features of past events as a table: files in, CSV out, through the engine that runs live.
  *
- * Columns: event (the id), time, key, the features, with_scores the scores, and the target's name when
- * there is one. A line per scored event that could be decoded, in the order of the files; null is empty.
+ * Columns: event (the id), time, key, the features, with_scores the scores, and the target's name
+ * when there is one. A line per scored event that could be decoded, in the order of the files; null
+ * is empty.
  * State: rows spill into a folder of their own, which is removed at the end unless it was named.
  * Errors: as the engine's and the files'; bad records are counted, and the first ones said. */
 #ifndef OZ_PIPELINES_RUN_BACKFILL_H

@@ -2,10 +2,11 @@
  * records to scores. Arrays are sized once, for the pipeline's batch.rows, and used again.
  *
  * Layout: records are in merged order; a record of source s has a row in table[s] (row[i]), and the
- * rows of one source are in order too. "Scored row" is a row of the scored source's table. Arrays by
- * scored row or by row are [cap_rows]; arrays by record are [cap_rows].
+ * rows of one source are in order too. "Scored row" is a row of the scored source's table. Arrays
+ * by scored row or by row are [cap_rows]; arrays by record are [cap_rows].
  * Threads: phases write disjoint ranges (pipelines/run/engine.h says which).
- * Ownership: all of it is the batch's; strings point into the workers' arenas until the next batch. */
+ * Ownership: all of it is the batch's; strings point into the workers' arenas until the next batch.
+ * */
 #ifndef OZ_PIPELINES_RUN_BATCH_H
 #define OZ_PIPELINES_RUN_BATCH_H
 #include "pipelines/run/program.h"
@@ -13,10 +14,10 @@
 #include "stream/codec.h"
 #include "stream/record.h"
 
-enum oz_fate { /* what became of a record */
-    OZ_FATE_ROW,       /* it has a row and is in the features */
-    OZ_FATE_TOMBSTONE, /* no value: counted and skipped */
-    OZ_FATE_DEAD       /* to the dead letters */
+enum oz_fate {                    /* what became of a record */
+               OZ_FATE_ROW,       /* it has a row and is in the features */
+               OZ_FATE_TOMBSTONE, /* no value: counted and skipped */
+               OZ_FATE_DEAD       /* to the dead letters */
 };
 
 struct oz_batch {
@@ -28,7 +29,7 @@ struct oz_batch {
     const char **dead_reason;   /* one sentence */
     /* by source */
     struct oz_table table[OZ_SOURCES_MAX];
-    uint32_t *record_of[OZ_SOURCES_MAX];             /* [row]: its record */
+    uint32_t *record_of[OZ_SOURCES_MAX];                /* [row]: its record */
     uint64_t **values[OZ_SOURCES_MAX][OZ_ENTITIES_MAX]; /* [value][row], NULL without a ring */
     /* by entity, by record */
     struct oz_key *key[OZ_ENTITIES_MAX];

@@ -89,10 +89,7 @@ static enum oz_status open_transaction(struct oz_emitter *em, struct oz_error *e
     return OZ_OK;
 }
 
-static void half_emitted(void)
-{
-    (void)oz_fault(OZ_FAULT_BATCH_EMIT);
-}
+static void half_emitted(void) { (void)oz_fault(OZ_FAULT_BATCH_EMIT); }
 
 static enum oz_status emit_box(struct oz_emitter *em, const struct oz_outbox *box,
                                struct oz_error *err)
@@ -135,8 +132,8 @@ static enum oz_status commit(struct oz_emitter *em, const struct oz_epoch *ep, s
     return OZ_OK;
 }
 
-/* Step 5 needs to know up to where the store will have the changelog: its end as of now, while nothing
- * of the next epoch has been produced. */
+/* Step 5 needs to know up to where the store will have the changelog: its end as of now, while
+ * nothing of the next epoch has been produced. */
 static enum oz_status ask_ends(struct oz_emitter *em, struct oz_epoch *ep, struct oz_error *err)
 {
     struct oz_changelog *cl = em->config.changelog;
@@ -173,8 +170,8 @@ static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, str
     return ask_ends(em, ep, err);
 }
 
-/* Everything queued before was thrown away. What is committed and not stored is written now: rows are
- * read from the store again after an abort. */
+/* Everything queued before was thrown away. What is committed and not stored is written now: rows
+ * are read from the store again after an abort. */
 static enum oz_status emit_abort(struct oz_emitter *em, struct oz_epoch *ep, struct oz_error *err)
 {
     OZ_TRY(injected(OZ_FAULT_ABORT_START, err));
@@ -198,7 +195,8 @@ static void handle(struct oz_emitter *em, struct item *item)
         status = emit_abort(em, item->epoch, &err);
         to_store = status == OZ_OK;
     } else if (!failed(em)) {
-        if (item->kind == ITEM_BOX) status = emit_box(em, item->box, &err);
+        if (item->kind == ITEM_BOX)
+            status = emit_box(em, item->box, &err);
         else {
             status = emit_epoch(em, item->epoch, &err);
             to_store = status == OZ_OK;
@@ -207,8 +205,10 @@ static void handle(struct oz_emitter *em, struct item *item)
     if (status != OZ_OK) fail(em, status, &err);
     if (item->box) put_back(&em->free_boxes, item->box);
     if (item->epoch) {
-        if (to_store) put_back(&em->to_store, item->epoch);
-        else recycle_epoch(em, item->epoch);
+        if (to_store)
+            put_back(&em->to_store, item->epoch);
+        else
+            recycle_epoch(em, item->epoch);
     }
     if (item->kind == ITEM_ABORT && !to_store) {
         pthread_mutex_lock(&em->mutex);
@@ -219,14 +219,13 @@ static void handle(struct oz_emitter *em, struct item *item)
     put_back(&em->free_items, item);
 }
 
-/* What is committed does not wait for the next epoch to be stored: there may be none for long. Changelog
- * records are only produced inside of handle(), so its end may be asked for here. */
+/* What is committed does not wait for the next epoch to be stored: there may be none for long.
+ * Changelog records are only produced inside of handle(), so its end may be asked for here. */
 static void flush_when_idle(struct oz_emitter *em)
 {
     struct oz_error err = {0};
     void *item;
-    if (!em->n_held || failed(em) ||
-        oz_monotonic_us() - em->flushed_at_us < em->config.flush_us ||
+    if (!em->n_held || failed(em) || oz_monotonic_us() - em->flushed_at_us < em->config.flush_us ||
         !oz_queue_try_pop(&em->free_epochs, &item))
         return;
     struct oz_epoch *ep = item;
@@ -236,7 +235,8 @@ static void flush_when_idle(struct oz_emitter *em)
     pthread_mutex_unlock(&em->mutex);
     ep->flush = true;
     enum oz_status status = ask_ends(em, ep, &err);
-    if (status == OZ_OK) put_back(&em->to_store, ep);
+    if (status == OZ_OK)
+        put_back(&em->to_store, ep);
     else {
         fail(em, status, &err);
         recycle_epoch(em, ep);
@@ -251,8 +251,10 @@ static void *emit_main(void *arg)
     pthread_setname_np(pthread_self(), "ouzel-emit");
     do {
         result = oz_queue_pop(&em->to_emit, em->config.flush_us, &item);
-        if (result == OZ_QUEUE_ITEM) handle(em, item);
-        else if (result == OZ_QUEUE_TIMEOUT) flush_when_idle(em);
+        if (result == OZ_QUEUE_ITEM)
+            handle(em, item);
+        else if (result == OZ_QUEUE_TIMEOUT)
+            flush_when_idle(em);
     } while (result != OZ_QUEUE_CLOSED);
     return NULL;
 }
@@ -271,8 +273,10 @@ static enum oz_status store_held(struct oz_emitter *em, const struct oz_epoch *l
             *ret_parts += em->held[i]->sealed[w].n_parts;
         }
     enum oz_fault_effect effect = oz_fault(OZ_FAULT_STORE_START);
-    if (effect == OZ_FAULT_FAIL) OZ_FAIL(err, OZ_IO, "the fault point store-start was told to fail");
-    if (effect != OZ_FAULT_SKIP) OZ_TRY(oz_store_write(em->config.store, sealed, n, &last->pos, err));
+    if (effect == OZ_FAULT_FAIL)
+        OZ_FAIL(err, OZ_IO, "the fault point store-start was told to fail");
+    if (effect != OZ_FAULT_SKIP)
+        OZ_TRY(oz_store_write(em->config.store, sealed, n, &last->pos, err));
     (void)oz_fault(OZ_FAULT_STORE_DONE);
     if (em->config.exactly_once) return OZ_OK;
     return oz_sink_commit_offsets(em->config.source, &last->pos, err);
@@ -288,8 +292,10 @@ static void store_epoch(struct oz_emitter *em, struct oz_epoch *ep)
     uint64_t number = ep->number;
     for (size_t i = 0; i < em->n_to_write; i++) recycle_epoch(em, em->held[i]);
     em->n_to_write = 0;
-    if (status != OZ_OK) fail(em, status == OZ_ABORT ? OZ_BROKER : status, &err);
-    else oz_engine_stored(em->config.engine, number);
+    if (status != OZ_OK)
+        fail(em, status == OZ_ABORT ? OZ_BROKER : status, &err);
+    else
+        oz_engine_stored(em->config.engine, number);
     pthread_mutex_lock(&em->mutex);
     em->aborting = false;
     em->stats.stored_parts += parts;
@@ -327,8 +333,8 @@ static enum oz_status init_queues(struct oz_emitter *em, struct oz_error *err)
         ep->sealed = oz_calloc(em->n_workers, sizeof *ep->sealed);
         if (!ep->sealed) return oz_no_memory(err);
         for (uint32_t w = 0; w < em->n_workers; w++) oz_sealed_init(&ep->sealed[w]);
-        OZ_TRY(oz_positions_init(&ep->pos, shape->n_partitions, shape->n_sources,
-                                 shape->n_entities, err));
+        OZ_TRY(oz_positions_init(&ep->pos, shape->n_partitions, shape->n_sources, shape->n_entities,
+                                 err));
         put_back(&em->free_epochs, ep);
     }
     return OZ_OK;
@@ -419,7 +425,10 @@ static void send(struct oz_emitter *em, enum item_kind kind, struct oz_outbox *b
 }
 
 struct oz_outbox *oz_emitter_outbox(struct oz_emitter *em) { return take(&em->free_boxes); }
-void oz_emitter_send(struct oz_emitter *em, struct oz_outbox *box) { send(em, ITEM_BOX, box, NULL); }
+void oz_emitter_send(struct oz_emitter *em, struct oz_outbox *box)
+{
+    send(em, ITEM_BOX, box, NULL);
+}
 struct oz_epoch *oz_emitter_epoch(struct oz_emitter *em) { return take(&em->free_epochs); }
 
 void oz_emitter_seal(struct oz_emitter *em, struct oz_epoch *epoch)
@@ -484,11 +493,12 @@ enum oz_status oz_emitter_abort(struct oz_emitter *em, struct oz_positions *ret_
         em->status = OZ_OK;
         em->sealed = em->committed;
         oz_positions_copy(ret_pos, &em->committed_pos);
-    } else if (err) *err = why;
+    } else if (err)
+        *err = why;
     pthread_mutex_unlock(&em->mutex);
-    return status == OZ_OK ? OZ_OK
-                           : oz_error_set(err, status, "the abort did not go through: %s",
-                                          why.message);
+    return status == OZ_OK
+               ? OZ_OK
+               : oz_error_set(err, status, "the abort did not go through: %s", why.message);
 }
 
 void oz_emitter_get_stats(struct oz_emitter *em, struct oz_emitter_stats *ret_stats)

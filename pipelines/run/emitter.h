@@ -1,16 +1,16 @@
-/* The other half of the epoch: outputs and changed rows go to Kafka and then to the store, while the
- * next batches are computed. Two threads: the *emitter* produces, seals and commits (steps 1 to 4 of
- * state/PROTOCOL.md), the *store* thread writes what is committed (step 5).
+/* The other half of the epoch: outputs and changed rows go to Kafka and then to the store, while
+ * the next batches are computed. Two threads: the *emitter* produces, seals and commits (steps 1 to
+ * 4 of state/PROTOCOL.md), the *store* thread writes what is committed (step 5).
  *
  *   main    --outbox, epoch-->  emitter  --committed epoch-->  store  --empty epoch-->  main
  *
  * Bounds: OZ_EMITTER_BOXES batches of outputs wait at most; one epoch is under commit at a time.
- * The store is written every state.flush, or when an epoch asks for it; the changelog's end is asked
- * for right before, between a commit and the next begin, so that the store never claims an offset that
- * it does not have.
- * Threads: every function is the main thread's. Errors: the first failure stops the emitter, which then
- * throws away what comes; oz_emitter_status() tells. OZ_ABORT: call oz_emitter_abort() and read again
- * from the committed positions; all others end the run. */
+ * The store is written every state.flush, or when an epoch asks for it; the changelog's end is
+ * asked for right before, between a commit and the next begin, so that the store never claims an
+ * offset that it does not have.
+ * Threads: every function is the main thread's. Errors: the first failure stops the emitter, which
+ * then throws away what comes; oz_emitter_status() tells. OZ_ABORT: call oz_emitter_abort() and
+ * read again from the committed positions; all others end the run. */
 #ifndef OZ_PIPELINES_RUN_EMITTER_H
 #define OZ_PIPELINES_RUN_EMITTER_H
 #include "pipelines/run/engine.h"
@@ -22,9 +22,10 @@ enum { OZ_EMITTER_BOXES = 24, OZ_EMITTER_EPOCHS = 64 };
 struct oz_epoch {
     uint64_t number;
     struct oz_sealed *sealed; /* [n_workers] */
-    struct oz_positions pos;  /* source: next offsets to read; changelog: filled when it is flushed */
-    bool with_meta;           /* the changelogs' meta records go with it */
-    bool flush;               /* the store is to be written with this one */
+    /* source: next offsets to read; changelog: filled when it is flushed */
+    struct oz_positions pos;
+    bool with_meta; /* the changelogs' meta records go with it */
+    bool flush;     /* the store is to be written with this one */
 };
 
 struct oz_emitter_config {
@@ -44,7 +45,8 @@ struct oz_emitter_config {
 struct oz_emitter;
 enum oz_status oz_emitter_new(const struct oz_emitter_config *config,
                               struct oz_emitter **ret_emitter, struct oz_error *err) OZ_MUST_USE;
-void oz_emitter_free(struct oz_emitter *em); /* ends the threads; what is not committed is aborted */
+/* ends the threads; what is not committed is aborted */
+void oz_emitter_free(struct oz_emitter *em);
 
 /* An empty outbox; waits while all are on their way. */
 struct oz_outbox *oz_emitter_outbox(struct oz_emitter *em);
@@ -52,7 +54,8 @@ void oz_emitter_send(struct oz_emitter *em, struct oz_outbox *box);
 /* An empty epoch; waits while all are held for the store. */
 struct oz_epoch *oz_emitter_epoch(struct oz_emitter *em);
 void oz_emitter_seal(struct oz_emitter *em, struct oz_epoch *epoch);
-bool oz_emitter_committing(struct oz_emitter *em); /* an epoch was sealed and has not been committed */
+/* an epoch was sealed and has not been committed */
+bool oz_emitter_committing(struct oz_emitter *em);
 enum oz_status oz_emitter_status(struct oz_emitter *em, struct oz_error *err) OZ_MUST_USE;
 /* Wait until the last sealed epoch is committed, or stored too; or until a failure. */
 enum oz_status oz_emitter_wait_committed(struct oz_emitter *em, struct oz_error *err) OZ_MUST_USE;

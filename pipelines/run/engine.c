@@ -369,7 +369,8 @@ static void rows_phase(void *ctx, unsigned number)
     stage_done(w, OZ_STAGE_ROWS, &at);
 }
 
-/* Events with a null key of an entity, and dead ones, have no row there: their aggregates are null. */
+/* Events with a null key of an entity, and dead ones, have no row there: their aggregates are null.
+ * */
 static void null_aggregates(struct oz_engine *eng, size_t first, size_t end)
 {
     struct oz_batch *bat = &eng->batch;

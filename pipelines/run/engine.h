@@ -7,10 +7,12 @@
  *   rows      by entity key: a key's events are one worker's, in their order
  *   scores    by ranges of scored rows: features, models, rules
  * So the result does not depend on the number of workers, nor on where batches are cut.
- * Changed rows are the staged set of the current epoch: seal, then say when they are stored, or drop.
+ * Changed rows are the staged set of the current epoch: seal, then say when they are stored, or
+ * drop.
  *
  * Threads: one caller; oz_engine_stored() may come from another. Errors: a bad record never fails a
- * batch; OZ_CORRUPT, OZ_IO, OZ_NO_MEMORY do, and leave the engine fit only to be freed (or dropped). */
+ * batch; OZ_CORRUPT, OZ_IO, OZ_NO_MEMORY do, and leave the engine fit only to be freed (or
+ * dropped). */
 #ifndef OZ_PIPELINES_RUN_ENGINE_H
 #define OZ_PIPELINES_RUN_ENGINE_H
 #include "base/workers.h"
@@ -68,8 +70,8 @@ bool oz_engine_alert(struct oz_engine *engine, const struct oz_batch *batch, siz
 void oz_engine_set_epoch(struct oz_engine *engine,
                          uint64_t epoch); /* at start: the next one's number */
 uint64_t oz_engine_epoch(const struct oz_engine *engine);
-/* Encodes the changed rows of every worker into sealed[n_workers] (reset first); the next epoch begins.
- * *ret_parts is how many parts that is. */
+/* Encodes the changed rows of every worker into sealed[n_workers] (reset first); the next epoch
+ * begins. *ret_parts is how many parts that is. */
 enum oz_status oz_engine_seal(struct oz_engine *engine, struct oz_sealed *sealed, size_t *ret_parts,
                               struct oz_error *err) OZ_MUST_USE;
 void oz_engine_stored(struct oz_engine *engine, uint64_t epoch);

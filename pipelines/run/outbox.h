@@ -1,6 +1,6 @@
-/* The outputs of one batch, as bytes: scores, alerts and dead letters in the order of their records,
- * each with the topic, partition, key and time that it goes out with. Made by the workers, taken by the
- * emitter, used again.
+/* The outputs of one batch, as bytes: scores, alerts and dead letters in the order of their
+ * records, each with the topic, partition, key and time that it goes out with. Made by the workers,
+ * taken by the emitter, used again.
  * Threads: each worker fills its own part; then it is handed on whole. */
 #ifndef OZ_PIPELINES_RUN_OUTBOX_H
 #define OZ_PIPELINES_RUN_OUTBOX_H
@@ -39,7 +39,8 @@ enum oz_status oz_outbox_init(struct oz_outbox *box, uint32_t n_parts,
                               struct oz_error *err) OZ_MUST_USE;
 void oz_outbox_clear(struct oz_outbox *box);
 void oz_outbox_reset(struct oz_outbox *box);
-/* A message whose key and value are appended to part->bytes next; then set its fields. NULL: no memory. */
+/* A message whose key and value are appended to part->bytes next; then set its fields. NULL: no
+ * memory. */
 struct oz_out *oz_outbox_add(struct oz_outbox_part *part, struct oz_error *err);
 enum oz_status oz_outbox_header(struct oz_outbox_part *part, struct oz_out *out, const char *name,
                                 const void *value, size_t len, struct oz_error *err) OZ_MUST_USE;

@@ -1,6 +1,6 @@
-/* What a batch says to the world: one score a scored event, alerts by rule, dead letters. In the formats
- * of the reference (README.md, "Records that leave Ouzel"); each is a pure function of the event and of
- * what the rows held, so that a second run writes the same bytes.
+/* What a batch says to the world: one score a scored event, alerts by rule, dead letters. In the
+ * formats of the reference (README.md, "Records that leave Ouzel"); each is a pure function of the
+ * event and of what the rows held, so that a second run writes the same bytes.
  *
  * Threads: one caller; the formatting itself is shared out over the engine's workers. */
 #ifndef OZ_PIPELINES_RUN_OUTPUTS_H
@@ -8,7 +8,8 @@
 #include "pipelines/run/engine.h"
 #include "pipelines/run/outbox.h"
 
-/* Where each kind goes: the topic's number in the sink and its partition count (0: this kind is off). */
+/* Where each kind goes: the topic's number in the sink and its partition count (0: this kind is
+ * off). */
 struct oz_output_topic {
     uint32_t topic, n_partitions;
 };
@@ -23,8 +24,8 @@ struct oz_outputs;
 enum oz_status oz_outputs_new(const struct oz_outputs_config *config,
                               struct oz_outputs **ret_outputs, struct oz_error *err) OZ_MUST_USE;
 void oz_outputs_free(struct oz_outputs *outputs);
-/* Decides the batch's alerts (in order: suppression depends on it) and formats everything into `box`,
- * which has one part a worker and is reset first. */
+/* Decides the batch's alerts (in order: suppression depends on it) and formats everything into
+ * `box`, which has one part a worker and is reset first. */
 enum oz_status oz_outputs_make(struct oz_outputs *outputs, struct oz_batch *batch,
                                struct oz_outbox *box, struct oz_error *err) OZ_MUST_USE;
 

@@ -46,8 +46,8 @@ static enum oz_status load_models(struct oz_program *prg, struct oz_error *err)
         const char *dot = strrchr(pl->model[i].file, '.'), *slash = strrchr(pl->model[i].file, '/');
         size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - pl->model[i].file)
                                                      : strlen(pl->model[i].file);
-        const char *golden = oz_arena_printf(&prg->arena, "%.*s.golden.csv", (int)stem,
-                                             pl->model[i].file);
+        const char *golden =
+            oz_arena_printf(&prg->arena, "%.*s.golden.csv", (int)stem, pl->model[i].file);
         if (!golden) return oz_no_memory(err);
         OZ_TRY(oz_model_check_golden(b->model, golden, &b->n_golden_rows, err));
         b->first_score = prg->n_scores;
@@ -92,7 +92,8 @@ static enum oz_status bind_models(struct oz_program *prg, struct oz_mistakes *mi
                 oz_pipeline_mistake(&prg->pipeline, mistakes, place, 0,
                                     "the model `%s` wants a feature `%s` that is not defined",
                                     b->name, b->info->feature[f]);
-            else input[f] = k;
+            else
+                input[f] = k;
         }
         b->input = input;
     }
@@ -149,8 +150,8 @@ static enum oz_status compile(struct oz_program *prg, struct oz_mistakes *mistak
     return OZ_OK;
 }
 
-/* Rows of the entity that the topic is keyed by live in the partition of their record; so every source
- * that feeds them must be keyed by it too. */
+/* Rows of the entity that the topic is keyed by live in the partition of their record; so every
+ * source that feeds them must be keyed by it too. */
 static void place_entities(struct oz_program *prg, struct oz_mistakes *mistakes)
 {
     const struct oz_pipeline *pl = &prg->pipeline;
@@ -171,8 +172,8 @@ static void place_entities(struct oz_program *prg, struct oz_mistakes *mistakes)
     }
 }
 
-/* What the rows were kept for decides how far back they reach and which totals their chunks have. In the
- * order of their texts, so that the order in the file does not matter. */
+/* What the rows were kept for decides how far back they reach and which totals their chunks have.
+ * In the order of their texts, so that the order in the file does not matter. */
 static void put_aggregates(struct oz_json *json, const struct oz_entity_plan *ent)
 {
     const char *last = "";
@@ -241,8 +242,8 @@ static enum oz_status load(struct oz_program *prg, const char *path, const char 
         OZ_FAIL(err, OZ_CONFIG, "%zu mistake%s in %s", mistakes->n, mistakes->n == 1 ? "" : "s",
                 path);
     for (uint32_t e = 0; e < prg->plan->n_entities; e++) {
-        OZ_TRY(oz_row_layout_new(&prg->plan->entity[e], &prg->arena, &prg->layout[e],
-                                 &prg->kind[e], err));
+        OZ_TRY(oz_row_layout_new(&prg->plan->entity[e], &prg->arena, &prg->layout[e], &prg->kind[e],
+                                 err));
         prg->kind[e].layout = FIRST_LAYOUT;
     }
     return make_meta(prg, err);
@@ -285,6 +286,5 @@ const char *oz_program_changelog(struct oz_program *prg, uint32_t entity)
 
 const char *oz_program_transactional_id(struct oz_program *prg)
 {
-    return oz_arena_printf(&prg->arena, "ouzel.%s.%s", prg->pipeline.name,
-                           prg->pipeline.instance);
+    return oz_arena_printf(&prg->arena, "ouzel.%s.%s", prg->pipeline.name, prg->pipeline.instance);
 }

@@ -1,11 +1,12 @@
-/* A pipeline made ready to run: the file's values, the features compiled, the models loaded, proved on
- * their golden rows and bound to the features by name, the rows laid out. Nothing outside is opened:
- * it is what `ouzel check` does, and the first thing that `run`, `backfill` and `demo` do.
+/* A pipeline made ready to run: the file's values, the features compiled, the models loaded, proved
+ * on their golden rows and bound to the features by name, the rows laid out. Nothing outside is
+ * opened: it is what `ouzel check` does, and the first thing that `run`, `backfill` and `demo` do.
  *
  * Ownership: all of it lives in the program's own arena, models apart; oz_program_free() ends it.
  * Threads: immutable after it is loaded.
- * Errors: mistakes of the file, its expressions and its bindings are collected (OZ_CONFIG, exit 3); a
- * model that is refused is OZ_MODEL (exit 6), a file that is not there OZ_ENVIRONMENT (exit 4). */
+ * Errors: mistakes of the file, its expressions and its bindings are collected (OZ_CONFIG, exit 3);
+ * a model that is refused is OZ_MODEL (exit 6), a file that is not there OZ_ENVIRONMENT (exit 4).
+ * */
 #ifndef OZ_PIPELINES_RUN_PROGRAM_H
 #define OZ_PIPELINES_RUN_PROGRAM_H
 #include "features/feature_set.h"

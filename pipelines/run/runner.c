@@ -11,9 +11,9 @@
 #include "stream/kafka_source.h"
 
 enum { STORE_SHARE = 4, STORE_MEMORY_MIN = 16 << 20 }; /* a fourth of state.memory is RocksDB's */
-#define TOPIC_WAIT_US (60 * OZ_US_PER_SECOND)
-#define JOIN_WAIT_US  (120 * OZ_US_PER_SECOND)
-#define REPLAY_WAIT_US (90 * OZ_US_PER_SECOND)
+#define TOPIC_WAIT_US       (60 * OZ_US_PER_SECOND)
+#define JOIN_WAIT_US        (120 * OZ_US_PER_SECOND)
+#define REPLAY_WAIT_US      (90 * OZ_US_PER_SECOND)
 #define DELETE_RETENTION_US (23 * OZ_US_PER_HOUR)
 
 struct runner {
@@ -46,10 +46,7 @@ struct runner {
     bool progress_on;
 };
 
-static bool stopping(const struct runner *run)
-{
-    return run->config->stop && *run->config->stop;
-}
+static bool stopping(const struct runner *run) { return run->config->stop && *run->config->stop; }
 
 /* ---- start: what must be there */
 
@@ -79,8 +76,8 @@ static enum oz_status check_topics(struct runner *run, struct oz_error *err)
         if (topic[i].n_partitions != run->n_partitions)
             OZ_FAIL(err, OZ_ENVIRONMENT,
                     "the topic `%s` has %u partitions and `%s` has %u: they must have as many",
-                    topic[i].name, topic[i].n_partitions,
-                    topic[run->pl->scored_source].name, run->n_partitions);
+                    topic[i].name, topic[i].n_partitions, topic[run->pl->scored_source].name,
+                    run->n_partitions);
     return OZ_OK;
 }
 
@@ -145,8 +142,7 @@ static enum oz_status recover(struct runner *run, struct oz_error *err)
     struct oz_positions committed;
     struct oz_replay_result result;
     run->meta = oz_arena_printf(&run->prg->arena, "%.*s,\"partitions\":%u}",
-                                (int)strlen(run->prg->meta) - 1, run->prg->meta,
-                                run->n_partitions);
+                                (int)strlen(run->prg->meta) - 1, run->prg->meta, run->n_partitions);
     if (!run->meta) return oz_no_memory(err);
     OZ_TRY(oz_positions_init(&committed, run->n_partitions, run->n_sources, run->n_entities, err));
     enum oz_status status =
@@ -166,8 +162,8 @@ static enum oz_status recover(struct runner *run, struct oz_error *err)
         .progress_ctx = run,
     };
     if (status == OZ_OK)
-        status = oz_replay(run->store, run->changelog, &committed, &options, &run->next, &result,
-                           err);
+        status =
+            oz_replay(run->store, run->changelog, &committed, &options, &run->next, &result, err);
     if (run->progress_on) oz_progress_done(&run->progress);
     oz_positions_clear(&committed);
     OZ_TRY(status);
@@ -192,8 +188,7 @@ static enum oz_status first_offsets(struct runner *run, struct oz_error *err)
     int64_t when = pl->start == OZ_START_EARLIEST ? OZ_KAFKA_EARLIEST
                    : pl->start == OZ_START_LATEST ? OZ_KAFKA_LATEST
                                                   : pl->start_at_us / OZ_US_PER_MS;
-    enum oz_status status =
-        oz_kafka_start_offsets(&run->client, run->source_topic, when, &at, err);
+    enum oz_status status = oz_kafka_start_offsets(&run->client, run->source_topic, when, &at, err);
     for (size_t i = 0; status == OZ_OK && i < n; i++)
         if (run->next.source[i] == OZ_NO_OFFSET) run->next.source[i] = at.source[i];
     oz_positions_clear(&at);
@@ -261,8 +256,8 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
         .exactly_once = run->exactly_once,
         .queue_bytes = (size_t)256 << 20,
     };
-    OZ_TRY(oz_kafka_source_open(&source, &run->next, JOIN_WAIT_US, config->stop, &run->source,
-                                err));
+    OZ_TRY(
+        oz_kafka_source_open(&source, &run->next, JOIN_WAIT_US, config->stop, &run->source, err));
     return open_outputs(run, err);
 }
 
@@ -317,8 +312,8 @@ static enum oz_status seal(struct runner *run, bool flush, struct oz_error *err)
     return OZ_OK;
 }
 
-/* Seals when the epoch is due and the one before is committed; when the rows' memory is short, waits
- * until the store has them. */
+/* Seals when the epoch is due and the one before is committed; when the rows' memory is short,
+ * waits until the store has them. */
 static enum oz_status seal_if_due(struct runner *run, struct oz_error *err)
 {
     if (!run->dirty) return OZ_OK;
@@ -347,8 +342,8 @@ static enum oz_status step(struct runner *run, struct oz_error *err)
 {
     size_t n = 0;
     OZ_TRY(oz_emitter_status(run->emitter, err));
-    OZ_TRY(oz_source_next(run->source, run->pl->batch_rows, run->pl->batch_max_wait_us,
-                          run->record, &n, err));
+    OZ_TRY(oz_source_next(run->source, run->pl->batch_rows, run->pl->batch_max_wait_us, run->record,
+                          &n, err));
     enum oz_status status = n ? do_batch(run, n, err) : OZ_OK;
     oz_source_release(run->source, run->record, n);
     OZ_TRY(status);
@@ -370,8 +365,10 @@ static enum oz_status loop(struct runner *run, struct oz_error *err)
     while (!drained) {
         bool ending = stopping(run);
         enum oz_status status = ending ? drain(run, err) : step(run, err);
-        if (status == OZ_ABORT) status = read_again(run, err);
-        else drained = ending;
+        if (status == OZ_ABORT)
+            status = read_again(run, err);
+        else
+            drained = ending;
         OZ_TRY(status);
         int64_t now = oz_monotonic_us();
         if (now - run->status_at_us >= run->config->status_us) {

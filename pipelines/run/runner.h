@@ -1,10 +1,12 @@
 /* A pipeline's life from start to stop: what `ouzel run` and the demo do.
  *
- * Start: topics and group are looked at, the state is opened and brought to the committed epoch, the
- * group is joined. Then batches until *stop is set: the batch under way is finished, its epoch
- * committed and stored. An aborted transaction is read again; whatever else goes wrong ends the run.
+ * Start: topics and group are looked at, the state is opened and brought to the committed epoch,
+ * the group is joined. Then batches until *stop is set: the batch under way is finished, its epoch
+ * committed and stored. An aborted transaction is read again; whatever else goes wrong ends the
+ * run.
  * Threads: the caller's, plus workers, emitter, store and the clients' own.
- * Errors: statuses as the parts give them; OZ_RETRY when *stop was set before the start was over. */
+ * Errors: statuses as the parts give them; OZ_RETRY when *stop was set before the start was over.
+ * */
 #ifndef OZ_PIPELINES_RUN_RUNNER_H
 #define OZ_PIPELINES_RUN_RUNNER_H
 #include "pipelines/run/emitter.h"

@@ -43,7 +43,8 @@ enum oz_status oz_table_writer_open(const char *path, struct oz_table_writer **r
     if (strcmp(path, "-")) {
         wr->path = oz_strdup(path);
         wr->part = oz_malloc(len + sizeof ".part");
-        if (!wr->path || !wr->part) status = oz_no_memory(err);
+        if (!wr->path || !wr->part)
+            status = oz_no_memory(err);
         else {
             memcpy(wr->part, path, len);
             memcpy(wr->part + len, ".part", sizeof ".part");
@@ -55,8 +56,10 @@ enum oz_status oz_table_writer_open(const char *path, struct oz_table_writer **r
     }
     if (status == OZ_OK && len > 4 && !strcmp(path + len - 4, ".zst")) {
         wr->zstd = ZSTD_createCCtx();
-        if (!wr->zstd) status = oz_no_memory(err);
-        else ZSTD_CCtx_setParameter(wr->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
+        if (!wr->zstd)
+            status = oz_no_memory(err);
+        else
+            ZSTD_CCtx_setParameter(wr->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
     }
     if (status != OZ_OK) {
         writer_free(wr);

@@ -1,5 +1,6 @@
-/* A file that is written from front to back: plain, or packed by zstd when its name ends in .zst; "-" is
- * standard output. It appears under its name only when it is whole: until then it is NAME.part.
+/* A file that is written from front to back: plain, or packed by zstd when its name ends in .zst;
+ * "-" is standard output. It appears under its name only when it is whole: until then it is
+ * NAME.part.
  * Errors: OZ_IO with the system's words (a full disk says so). Threads: one. */
 #ifndef OZ_PIPELINES_RUN_TABLE_WRITER_H
 #define OZ_PIPELINES_RUN_TABLE_WRITER_H
@@ -13,5 +14,6 @@ enum oz_status oz_table_writer_put(struct oz_table_writer *writer, const void *b
 /* Ends the file and gives it its name. The writer is gone afterwards, whatever is returned. */
 enum oz_status oz_table_writer_finish(struct oz_table_writer *writer,
                                       struct oz_error *err) OZ_MUST_USE;
-void oz_table_writer_drop(struct oz_table_writer *writer); /* removes what was written; NULL is fine */
+/* removes what was written; NULL is fine */
+void oz_table_writer_drop(struct oz_table_writer *writer);
 #endif

@@ -74,7 +74,10 @@ static enum oz_status put(struct oz_truth *truth, uint64_t id, double value, str
     size_t i = find(truth, id);
     truth->n += !truth->slot[i];
     truth->id[i] = id;
-    truth->slot[i] = isnan(value) ? SLOT_NULL : number ? SLOT_NUMBER : value ? SLOT_TRUE : SLOT_FALSE;
+    truth->slot[i] = isnan(value) ? SLOT_NULL
+                     : number     ? SLOT_NUMBER
+                     : value      ? SLOT_TRUE
+                                  : SLOT_FALSE;
     if (number) truth->number[i] = value;
     return OZ_OK;
 }
@@ -83,7 +86,8 @@ static double value_of(const struct oz_column *col, size_t row)
 {
     switch (col->type) {
     case OZ_DOUBLE: return col->f64[row];
-    case OZ_BOOLEAN: return col->boolean[row] == OZ_NULL_BOOLEAN ? OZ_NULL_DOUBLE : col->boolean[row];
+    case OZ_BOOLEAN:
+        return col->boolean[row] == OZ_NULL_BOOLEAN ? OZ_NULL_DOUBLE : col->boolean[row];
     default: return col->i64[row] == OZ_NULL_LONG ? OZ_NULL_DOUBLE : (double)col->i64[row];
     }
 }
@@ -109,8 +113,8 @@ static enum oz_status read_all(struct oz_truth *truth, struct reader *rd, int fi
             struct oz_error bad;
             /* A bad record is a dead letter of the table's own pass, which says so. */
             if (oz_decode(rd->decoder, record[i].value, record[i].value_len,
-                          record[i].timestamp_ms * 1000, &rd->table, 0, &rd->arena, &stage,
-                          &nulled, &bad) != OZ_OK ||
+                          record[i].timestamp_ms * 1000, &rd->table, 0, &rd->arena, &stage, &nulled,
+                          &bad) != OZ_OK ||
                 !id_of(&rd->table, 0, &id))
                 continue;
             OZ_TRY(put(truth, id, value_of(&rd->table.column[field], 0), err));

@@ -1,5 +1,5 @@
-/* The truth of past events, by their id: one boolean or number field of one source's file, read whole.
- * What a training table joins to its rows. A later record of an id replaces an earlier one.
+/* The truth of past events, by their id: one boolean or number field of one source's file, read
+ * whole. What a training table joins to its rows. A later record of an id replaces an earlier one.
  * Memory: 12 to 24 bytes a record. Threads: immutable once loaded. */
 #ifndef OZ_PIPELINES_RUN_TRUTH_H
 #define OZ_PIPELINES_RUN_TRUTH_H

@@ -1,13 +1,14 @@
 /* What an event costs in the engine, stage by stage, without Kafka: transactions and labels of the
- * generator, held in memory, go through a pipeline in batches of batch.rows, an epoch is sealed every
- * epoch.rows and written to a store every FLUSH_EPOCHS. One worker unless said otherwise, so that the
- * figures are per core. The first quarter of the events warms up and does not count.
+ * generator, held in memory, go through a pipeline in batches of batch.rows, an epoch is sealed
+ * every epoch.rows and written to a store every FLUSH_EPOCHS. One worker unless said otherwise, so
+ * that the figures are per core. The first quarter of the events warms up and does not count.
  *
- *   bench_engine PIPELINE [--count N] [--customers C] [--terminals T] [--workers W] [--set KEY=VALUE]...
+ *   bench_engine PIPELINE [--count N] [--customers C] [--terminals T] [--workers W]
+ *                [--set KEY=VALUE]...
  *
  * Prints a line a stage, as they appear in `stages` below: name, nanoseconds of a worker's time per
- * event, million events a second of one core. "features" is the whole feature stage: values, rows and
- * expressions. The last line sums everything up. */
+ * event, million events a second of one core. "features" is the whole feature stage: values, rows
+ * and expressions. The last line sums everything up. */
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* The Kafka side of the whole-pipeline bench: fills topics, copies them as the ceiling, and watches how
- * fast an output grows.
+/* The Kafka side of the whole-pipeline bench: fills topics, copies them as the ceiling, and watches
+ * how fast an output grows.
  *
  *   bench_kafka load BOOTSTRAP TRANSACTIONS LABELS COUNT
  *       COUNT transactions of the generator, and the labels that arrive among them
@@ -8,7 +8,8 @@
  *   bench_kafka copy BOOTSTRAP FROM TO exactly_once|at_least_once SKIP COUNT
  *       a raw consume and produce loop in epochs of 100 ms; prints events/s from SKIP to COUNT
  *   bench_kafka rate BOOTSTRAP TOPIC SKIP COUNT PID BROKER_PID
- *       waits until TOPIC has COUNT committed records; prints from SKIP to there events/s, microseconds
+ *       waits until TOPIC has COUNT committed records; prints from SKIP to there events/s,
+ *       microseconds
  *       of CPU per event of both processes
  * Figures go to standard output, one line, separated by blanks; words go to standard error. */
 #include "base/instant.h"
@@ -179,7 +180,8 @@ static void copy(const char *bootstrap, const char *from, const char *to, const 
 
 /* ---- rate */
 
-/* Records up to the last stable offset. The markers of commits count as records: some tens a second. */
+/* Records up to the last stable offset. The markers of commits count as records: some tens a
+ * second. */
 static long committed_records(rd_kafka_t *rk, const char *topic)
 {
     long n = 0;

@@ -4,9 +4,10 @@
  *
  * Sends the generator's transactions, and the labels that arrive among them, RATE a second; another
  * thread reads the scores, with read_committed when they are exactly once, and finds each one's
- * transaction by its id. The first WARM_UP_SECONDS do not count. Prints one line: rate that was reached,
- * scores that counted, p50, p99, p99.9 and the longest latency in ms, cores that process PID used.
- * Generator, sender and reader run in this process and take their share of the machine. */
+ * transaction by its id. The first WARM_UP_SECONDS do not count. Prints one line: rate that was
+ * reached, scores that counted, p50, p99, p99.9 and the longest latency in ms, cores that process
+ * PID used. Generator, sender and reader run in this process and take their share of the machine.
+ * */
 #include <pthread.h>
 #include <stdatomic.h>
 

@@ -1,6 +1,6 @@
-/* What the benches on Kafka share: clients with the settings that were measured to matter, topics, and
- * an end with a message. Topics have BENCH_PARTITIONS partitions. Errors end the process: a bench that
- * went wrong has no figure to show. */
+/* What the benches on Kafka share: clients with the settings that were measured to matter, topics,
+ * and an end with a message. Topics have BENCH_PARTITIONS partitions. Errors end the process: a
+ * bench that went wrong has no figure to show. */
 #ifndef OZ_TESTS_BENCH_KAFKA_BENCH_H
 #define OZ_TESTS_BENCH_KAFKA_BENCH_H
 #include <librdkafka/rdkafka.h>

@@ -1,5 +1,5 @@
-/* Fuzzes the expression language: any text as a feature and as a rule is compiled or refused with a mistake
- * at a place inside it; what compiles is evaluated over rows with nulls. */
+/* Fuzzes the expression language: any text as a feature and as a rule is compiled or refused with a
+ * mistake at a place inside it; what compiles is evaluated over rows with nulls. */
 #include <string.h>
 
 #include "features/feature_set.h"
@@ -9,9 +9,9 @@ enum { ROWS = 4, TEXT_BYTES_MAX = 5000, VALUES = OZ_RING_VALUES_MAX };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct oz_field tx_field[] = {
-    {"id", OZ_LONG, OZ_TIME_ISO},        {"at", OZ_TIMESTAMP, OZ_TIME_ISO},
-    {"card", OZ_STRING, OZ_TIME_ISO},    {"shop", OZ_STRING, OZ_TIME_ISO},
-    {"amount", OZ_DOUBLE, OZ_TIME_ISO},  {"online", OZ_BOOLEAN, OZ_TIME_ISO},
+    {"id", OZ_LONG, OZ_TIME_ISO},       {"at", OZ_TIMESTAMP, OZ_TIME_ISO},
+    {"card", OZ_STRING, OZ_TIME_ISO},   {"shop", OZ_STRING, OZ_TIME_ISO},
+    {"amount", OZ_DOUBLE, OZ_TIME_ISO}, {"online", OZ_BOOLEAN, OZ_TIME_ISO},
 };
 static const struct oz_field label_field[] = {
     {"id", OZ_LONG, OZ_TIME_ISO},

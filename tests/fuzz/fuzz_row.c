@@ -1,7 +1,8 @@
-/* Stored rows from hostile bytes: the main part, the index, pages and chunks, then events on top. Whatever
- * the bytes, the answer is another row or a clear error.
- * Input: u8 plan | u8 events | parts {u16le number | u16le length | bytes} ...; the parts' checksums lie
- * outside (tests/fuzz/fuzz_part.c). Blocks are small, so that few bytes reach chunks and pages. */
+/* Stored rows from hostile bytes: the main part, the index, pages and chunks, then events on top.
+ * Whatever the bytes, the answer is another row or a clear error.
+ * Input: u8 plan | u8 events | parts {u16le number | u16le length | bytes} ...; the parts'
+ * checksums lie outside (tests/fuzz/fuzz_part.c). Blocks are small, so that few bytes reach chunks
+ * and pages. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/json_writer.h"

@@ -8,11 +8,11 @@
 #include "features/feature_set.h"
 
 static const struct oz_field fixture_payment_fields[] = {
-    {.name = "tx_id", .type = OZ_LONG},     {.name = "at", .type = OZ_TIMESTAMP},
+    {.name = "tx_id", .type = OZ_LONG},      {.name = "at", .type = OZ_TIMESTAMP},
     {.name = "customer", .type = OZ_STRING}, {.name = "terminal", .type = OZ_STRING},
-    {.name = "amount", .type = OZ_DOUBLE},  {.name = "fee", .type = OZ_DOUBLE},
-    {.name = "items", .type = OZ_LONG},     {.name = "online", .type = OZ_BOOLEAN},
-    {.name = "seen", .type = OZ_TIMESTAMP}, {.name = "risk", .type = OZ_DOUBLE},
+    {.name = "amount", .type = OZ_DOUBLE},   {.name = "fee", .type = OZ_DOUBLE},
+    {.name = "items", .type = OZ_LONG},      {.name = "online", .type = OZ_BOOLEAN},
+    {.name = "seen", .type = OZ_TIMESTAMP},  {.name = "risk", .type = OZ_DOUBLE},
 };
 static const struct oz_field fixture_label_fields[] = {
     {.name = "tx_id", .type = OZ_LONG},      {.name = "at", .type = OZ_TIMESTAMP},

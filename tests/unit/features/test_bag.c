@@ -1,5 +1,5 @@
-/* Proves that a counted set counts: against a plain array of counts, through random adding and removing,
- * emptying, and growth past its first block; and that its memory goes back. */
+/* Proves that a counted set counts: against a plain array of counts, through random adding and
+ * removing, emptying, and growth past its first block; and that its memory goes back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

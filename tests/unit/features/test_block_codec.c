@@ -1,6 +1,6 @@
-/* Proves that a block's bytes give its events back, in every form that a value, an id or a time has, and how
- * many bytes each form takes; that cut or wrong bytes are refused with a message. The expected sizes are
- * counted by hand from the format in features/block_codec.h. */
+/* Proves that a block's bytes give its events back, in every form that a value, an id or a time
+ * has, and how many bytes each form takes; that cut or wrong bytes are refused with a message. The
+ * expected sizes are counted by hand from the format in features/block_codec.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,8 @@ struct fixture {
     struct oz_buf buf;
 };
 
-/* One value of the kind in a ring with ids of so many bytes; all uses, so that every column is there. */
+/* One value of the kind in a ring with ids of so many bytes; all uses, so that every column is
+ * there. */
 static void setup(struct fixture *f, enum oz_value_kind kind, bool nullable, int id_bytes)
 {
     struct oz_entity_plan plan = {.name = "e", .n_rings = 1};
@@ -54,7 +55,8 @@ static void fill(struct fixture *f, int64_t first, int64_t step, const double *v
     oz_entry_set_time(f->entry + (size_t)n * rl->stride, INT64_MAX);
 }
 
-/* Through bytes and back; returns how many bytes. All of every entry is compared, totals and all. */
+/* Through bytes and back; returns how many bytes. All of every entry is compared, totals and all.
+ * */
 static size_t round_trip(struct fixture *f, uint32_t n)
 {
     const struct oz_ring_layout *rl = &f->layout->ring[0];
@@ -111,7 +113,8 @@ static void test_sizes(void **state)
                  raw[] = {M_PI, M_E, 1 / 3., 1e-30, 1e30, -M_PI, 1 / 7., 5},
                  keys[] = {1, 2, 3, 4, 5, 6, 7, 8};
     size_t head = 1 + 1 + 5 + 7;
-    /* Four times the cents: a byte below 32, two below 4096, three above: 2 + 2 + 1 + 3 + 1 + 1 + 1 + 1. */
+    /* Four times the cents: a byte below 32, two below 4096, three above: 2 + 2 + 1 + 3 + 1 + 1 + 1
+     * + 1. */
     assert_int_equal(bytes_of(OZ_VALUE_DOUBLE, false, 0, t, s, cents, 8), head + 1 + 12);
     assert_int_equal(bytes_of(OZ_VALUE_DOUBLE, false, 0, t, s, flags, 8), head + 1 + 1);
     assert_int_equal(bytes_of(OZ_VALUE_DOUBLE, true, 0, t, s, holes, 8), head + 1 + 2);

@@ -1,6 +1,6 @@
-/* Proves what a user is told about a mistake: in which text, at which byte, in which words. How: a table
- * of wrong texts, each with a caret under the byte, and words that must be in the message, chosen by
- * hand; and that one compilation tells the mistakes of all texts, each mistake once. */
+/* Proves what a user is told about a mistake: in which text, at which byte, in which words. How: a
+ * table of wrong texts, each with a caret under the byte, and words that must be in the message,
+ * chosen by hand; and that one compilation tells the mistakes of all texts, each mistake once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,8 +72,7 @@ static void test_words(void **state)
         {"labels.", "       ^", "name of a field"},
         {"labels.5", "       ^", "name of a field behind the point, found `5`"},
     };
-    for (size_t i = 0; i < OZ_COUNT_OF(rows); i++)
-        expect_mistake(&rows[i], OZ_TEXT_FEATURE);
+    for (size_t i = 0; i < OZ_COUNT_OF(rows); i++) expect_mistake(&rows[i], OZ_TEXT_FEATURE);
 }
 
 static void test_clauses(void **state)
@@ -92,7 +91,8 @@ static void test_clauses(void **state)
         {"count() by customer last 0", "                         ^", "1 to 1000000000"},
         {"count() by customer last 2.5", "                         ^", "1 to 1000000000"},
         {"count() by customer last 7d", "                         ^", "number of events"},
-        {"count() by customer over 7d last 5", "                            ^", "do not go together"},
+        {"count() by customer over 7d last 5", "                            ^",
+         "do not go together"},
         {"count() by customer excluding it", "                              ^", "`current`"},
         {"count() by customer where amount > 5 * 2", "                                     ^",
          "in parentheses"},
@@ -122,7 +122,8 @@ static void test_names(void **state)
         {"amout * 2", "^", "no field or feature `amout`; did you mean `amount`?"},
         {"2 * ratio_of_fees", "    ^", "did you mean `ratio_of_fee`?"},
         {"zebra", "^", "there is no field or feature `zebra`"},
-        {"payments.amoumt", "         ^", "`payments` has no field `amoumt`; did you mean `amount`?"},
+        {"payments.amoumt", "         ^",
+         "`payments` has no field `amoumt`; did you mean `amount`?"},
         {"payment.amount", "^", "did you mean `payments`?"},
         {"profile.limit", "^", "tables are not served yet"},
         {"labels.loss", "^", "inside an aggregate only"},
@@ -184,18 +185,18 @@ static void test_types(void **state)
         {"count(amount, fee) by customer", "^", "takes one argument, here are 2"},
         {"min() by customer", "^", "takes one argument"},
         {"sum(sum(amount)) by customer", "    ^", "do not nest"},
-        {"count() by customer where count() by customer > 1",
-         "                                  ^", "twice"},
+        {"count() by customer where count() by customer > 1", "                                  ^",
+         "twice"},
         {"count() by customer where (count() by customer > 1)", "                           ^",
          "do not nest"},
-        {"sum(amount + labels.loss) by terminal", "             ^", "one aggregate reads one source"},
+        {"sum(amount + labels.loss) by terminal", "             ^",
+         "one aggregate reads one source"},
         {"count() by terminal where labels.fraud", "                          ^",
          "this is of `labels`, what stands before it is of `payments`"},
         {"count(labels) by terminal where online", "                                ^",
          "this is of `payments`"},
     };
-    for (size_t i = 0; i < OZ_COUNT_OF(rows); i++)
-        expect_mistake(&rows[i], OZ_TEXT_FEATURE);
+    for (size_t i = 0; i < OZ_COUNT_OF(rows); i++) expect_mistake(&rows[i], OZ_TEXT_FEATURE);
 }
 
 static void test_rules(void **state)
@@ -322,16 +323,11 @@ static void test_too_many_operations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_clauses),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_types),
-        cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_name_of_feature_and_score),
-        cmocka_unit_test(test_all_at_once),
-        cmocka_unit_test(test_circles),
-        cmocka_unit_test(test_long_chain),
-        cmocka_unit_test(test_too_many_operations),
+        cmocka_unit_test(test_words),       cmocka_unit_test(test_clauses),
+        cmocka_unit_test(test_names),       cmocka_unit_test(test_types),
+        cmocka_unit_test(test_rules),       cmocka_unit_test(test_name_of_feature_and_score),
+        cmocka_unit_test(test_all_at_once), cmocka_unit_test(test_circles),
+        cmocka_unit_test(test_long_chain),  cmocka_unit_test(test_too_many_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
-/* Proves that texts become the trees that the grammar in features/expr_parser.h says: precedence, the
- * side that operators lean to, where clauses belong, where a condition ends, how literals are read, and
- * that the limits hold to the last one. How: each text stands beside its tree in prefix form, written by
- * hand. What the parser refuses is in test_expr_mistakes.c. */
+/* Proves that texts become the trees that the grammar in features/expr_parser.h says: precedence,
+ * the side that operators lean to, where clauses belong, where a condition ends, how literals are
+ * read, and that the limits hold to the last one. How: each text stands beside its tree in prefix
+ * form, written by hand. What the parser refuses is in test_expr_mistakes.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
-/* Proves that sums in fixed point are exact and rounded once: against Shewchuk's exact sums (window_twin.h)
- * over values of very different size, and against halves that must round to even. */
+/* Proves that sums in fixed point are exact and rounded once: against Shewchuk's exact sums
+ * (window_twin.h) over values of very different size, and against halves that must round to even.
+ * */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,8 @@
-/* Proves the row's rules one by one, on examples small enough to do by hand: what a window holds, ties, late
- * events, repeats, corrected labels, labels that come days late, the event limit, alert suppression; what a
- * layout refuses; what damaged parts are told; that a hot key costs the same whatever its window; and that
- * taking events allocates nothing once the pool is there. The thorough comparison is test_row_twin.c. */
+/* Proves the row's rules one by one, on examples small enough to do by hand: what a window holds,
+ * ties, late events, repeats, corrected labels, labels that come days late, the event limit, alert
+ * suppression; what a layout refuses; what damaged parts are told; that a hot key costs the same
+ * whatever its window; and that taking events allocates nothing once the pool is there. The
+ * thorough comparison is test_row_twin.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +28,8 @@ struct fixture {
     struct oz_error err;
 };
 
-/* A scored source with an amount and ids, lateness 10; labels apart, whose repeats replace, lateness 1000. */
+/* A scored source with an amount and ids, lateness 10; labels apart, whose repeats replace,
+ * lateness 1000. */
 static void plan(struct fixture *f)
 {
     memset(f, 0, sizeof *f);
@@ -439,8 +441,8 @@ static void fill(struct fixture *f, int64_t n, int64_t step)
     assert_int_equal(part_map_store(&f->map, &f->kind, f->row, &f->err), OZ_OK);
 }
 
-/* Five window ends. What a cold event reads is bounded by main, index, and a page and a chunk per end; what
- * is written per event does not grow with the window. */
+/* Five window ends. What a cold event reads is bounded by main, index, and a page and a chunk per
+ * end; what is written per event does not grow with the window. */
 static void test_a_hot_key_costs_the_same_whatever_its_window(void **state)
 {
     (void)state;

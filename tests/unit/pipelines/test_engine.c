@@ -1,7 +1,8 @@
-/* Proves that the batch path makes no allocation of ours once it is warm, with keys that are new, keys
- * that were evicted and are read from the store again, late events, labels and dead letters among them:
- * it counts the calls of base/memory.h over many batches, seals and store writes. And that the outputs
- * of a stream are the same bytes for one worker and three, and for other batch sizes. */
+/* Proves that the batch path makes no allocation of ours once it is warm, with keys that are new,
+ * keys that were evicted and are read from the store again, late events, labels and dead letters
+ * among them: it counts the calls of base/memory.h over many batches, seals and store writes. And
+ * that the outputs of a stream are the same bytes for one worker and three, and for other batch
+ * sizes. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -66,7 +67,10 @@ static void make_record(struct bench *b, size_t slot)
     memcpy(strstr(b->line[slot], "2017"), at, 19);
     snprintf(b->line[slot] + len, LINE_BYTES - (size_t)len,
              label ? "\"fraud\":%s}" : "\"amount\":%s}",
-             label ? (r & 1 ? "true" : "false") : (r >> 12 & 255) == 0 ? "\"x\"" : (r & 7) ? "12.25" : "95.5");
+             label                  ? (r & 1 ? "true" : "false")
+             : (r >> 12 & 255) == 0 ? "\"x\""
+             : (r & 7)              ? "12.25"
+                                    : "95.5");
     *rec = (struct oz_record){
         .source = label,
         .partition = (uint32_t)(oz_hash64(b->key[slot], (size_t)key_len) % 4),
@@ -168,14 +172,15 @@ static void no_allocation_when_warm(void **state)
     }
     worst = oz_allocations() - allocations;
     oz_engine_get_stats(b.engine, &stats);
-    print_message("%d batches of %d: %llu allocations, %llu rows made, %llu read again, %llu evicted, "
-                  "%llu dead, %llu late\n",
-                  COUNTED_BATCHES, ROWS, (unsigned long long)worst,
-                  (unsigned long long)(stats.rows_created - before.rows_created),
-                  (unsigned long long)(stats.row_misses - before.row_misses),
-                  (unsigned long long)(stats.rows_evicted - before.rows_evicted),
-                  (unsigned long long)(stats.dead - before.dead),
-                  (unsigned long long)(stats.late_events - before.late_events));
+    print_message(
+        "%d batches of %d: %llu allocations, %llu rows made, %llu read again, %llu evicted, "
+        "%llu dead, %llu late\n",
+        COUNTED_BATCHES, ROWS, (unsigned long long)worst,
+        (unsigned long long)(stats.rows_created - before.rows_created),
+        (unsigned long long)(stats.row_misses - before.row_misses),
+        (unsigned long long)(stats.rows_evicted - before.rows_evicted),
+        (unsigned long long)(stats.dead - before.dead),
+        (unsigned long long)(stats.late_events - before.late_events));
     assert_true(stats.rows_created > before.rows_created);
     assert_true(stats.rows_evicted > before.rows_evicted);
     assert_true(stats.row_misses > before.row_misses);
