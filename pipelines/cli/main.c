@@ -1,5 +1,8 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -28,17 +31,35 @@ static int unknown(const char *verb)
     return 2;
 }
 
-int main(int argc, char **argv)
+/* Started with one of them closed, the next file that is opened would take its number, and what is
+ * printed would end up in the state. Each gets a descriptor that refuses what it is for. */
+static void hold_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+/* What was printed may still wait in a buffer, or be lost on a full disk. */
+static int finish_output(int code)
 {
     struct oz_error err = {0};
-    enum oz_status status = oz_fault_setup(getenv("OUZEL_FAULT"), &err);
-    if (status != OZ_OK) return oz_report(status, &err);
+    if (!fflush(stdout) && !ferror(stdout)) return code;
+    oz_error_set(&err, OZ_IO, "cannot write standard output: %s", strerror(errno));
+    return code ? code : oz_report(OZ_IO, &err);
+}
+
+static int run_verb(int argc, char **argv)
+{
     if (argc < 2) {
         usage(stderr);
         return 2;
     }
     const char *verb = argv[1];
-    if (!strcmp(verb, "--version")) return puts("ouzel " OUZEL_VERSION) < 0;
+    if (!strcmp(verb, "--version")) {
+        puts("ouzel " OUZEL_VERSION);
+        return 0;
+    }
     if (!strcmp(verb, "--help") || !strcmp(verb, "help") || !strcmp(verb, "-h")) {
         usage(stdout);
         return 0;
@@ -50,4 +71,13 @@ int main(int argc, char **argv)
         return 2;
     }
     return unknown(verb);
+}
+
+int main(int argc, char **argv)
+{
+    struct oz_error err = {0};
+    hold_standard_files();
+    enum oz_status status = oz_fault_setup(getenv("OUZEL_FAULT"), &err);
+    if (status != OZ_OK) return oz_report(status, &err);
+    return finish_output(run_verb(argc, argv));
 }

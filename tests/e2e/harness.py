@@ -48,6 +48,7 @@ class Broker:
         return self
 
     def start(self):
+        """A second start keeps data and port."""
         run = subprocess.run([BROKER, "start", self.dir], stdout=subprocess.PIPE, check=True, text=True)
         self.address = run.stdout.strip()
 
@@ -234,6 +235,11 @@ class Pipeline:
         got = consumer.committed([TopicPartition(topic, p) for p in range(partitions)], 20)
         return {tp.partition: tp.offset for tp in got}
 
+    def lag(self, topics):
+        """Records that are in the topics and not committed."""
+        return sum(end - max(0, self.committed(t).get(p, 0))
+                   for t in topics for p, end in high_watermarks(self.address, t).items())
+
     def wait_until_read(self, topics, seconds=90):
         """Until everything that is in the topics now is read and committed."""
         ends = {t: high_watermarks(self.address, t) for t in topics}
@@ -305,7 +311,7 @@ def same(got, want, what):
 
 def main(tests):
     """Runs the test functions, each with (broker address, folder); says how each went."""
-    only = sys.argv[1:]
+    only = [name for name in sys.argv[1:] if not name.startswith("--")]
     failed = 0
     with Broker() as broker:
         for test in tests:
