@@ -66,7 +66,8 @@ static enum oz_status next_line(struct golden *golden, bool *ret_end, struct oz_
     ssize_t n = getline(&golden->line, &golden->line_cap, golden->file);
     *ret_end = n < 0;
     if (n < 0 && ferror(golden->file))
-        OZ_FAIL(err, OZ_IO, "%s: reading failed: %s", golden->path, strerror(errno));
+        OZ_FAIL(err, errno == EISDIR ? OZ_ENVIRONMENT : OZ_IO, "%s: reading failed: %s",
+                golden->path, strerror(errno));
     if (n < 0) return OZ_OK;
     golden->line_no++;
     if (n > LINE_BYTES_MAX) return at_line(golden, golden->line_no, err, "the line is too long");
@@ -180,8 +181,10 @@ static enum oz_status open_golden(struct golden *golden, struct oz_error *err)
     const struct oz_model_info *info = golden->info;
     golden->file = fopen(golden->path, "re");
     if (!golden->file)
-        OZ_FAIL(err, OZ_ENVIRONMENT, "%s: the golden rows cannot be opened: %s", golden->path,
-                strerror(errno));
+        OZ_FAIL(err, OZ_ENVIRONMENT, 
+                "%s: the golden rows cannot be opened: %s; they are a CSV of the model's features "
+                "and, as last column `output`, of what the trainer predicted for each row",
+                golden->path, strerror(errno));
     golden->n_columns = info->n_features + info->n_outputs;
     golden->target = oz_calloc(golden->n_columns, sizeof *golden->target);
     golden->input = oz_calloc((size_t)info->n_features * BLOCK_ROWS, sizeof *golden->input);

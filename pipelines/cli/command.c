@@ -61,7 +61,7 @@ static const struct oz_option common_option[] = {
     {"set", true, 's', "key=value instead of the file's, e.g. --set epoch.every=1s", 0},
     {"log-level", true, 'l', "error, warn, info, debug or trace", 0},
     {"log-format", true, 'f', "text or json", 0},
-    {"help", false, 'h', "this text", 0},
+    {"help", false, 'h', "this text", 'h'},
     {NULL, false, 0, NULL, 0},
 };
 
@@ -99,7 +99,8 @@ static bool take_common(struct oz_common_options *common, struct log_options *lo
         break;
     default: common->help = true; return true;
     }
-    if (at < 0) fprintf(stderr, "ouzel: %s is no log %s\n", value, key == 'l' ? "level" : "format");
+    if (at < 0) fprintf(stderr, "ouzel: %s is no log %s\n", value,
+                key == 'l' ? "level: error, warn, info, debug or trace" : "format: text or json");
     return at >= 0;
 }
 
@@ -124,8 +125,9 @@ static const struct oz_option *find_option(const struct oz_option *option, const
 
 static const struct oz_option *find_letter(const struct oz_option *option, const char *name)
 {
-    for (const struct oz_option *o = option; o->name && !name[1]; o++)
-        if (o->letter == name[0]) return o;
+    for (int k = 0; k < 2; k++)
+        for (const struct oz_option *o = k ? common_option : option; o->name && !name[1]; o++)
+            if (o->letter == name[0]) return o;
     return NULL;
 }
 
@@ -195,7 +197,12 @@ int oz_load_program(const char *path, const struct oz_common_options *common, un
     struct oz_error err = {0};
     enum oz_status status =
         oz_program_load(path, common->set, common->n_set, flags, ret_program, &mistakes, &err);
-    if (mistakes.n) fputs(oz_buf_string(&mistakes.text), stderr);
+    if (mistakes.n) {
+        fputs(oz_buf_string(&mistakes.text), stderr);
+        /* The first one's text is on the screen already: the last line counts them. */
+        oz_error_set(&err, status, "%zu mistake%s in %s", mistakes.n, mistakes.n == 1 ? "" : "s",
+                     path);
+    }
     oz_mistakes_clear(&mistakes);
     return oz_report(status, &err);
 }
