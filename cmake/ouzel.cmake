@@ -16,6 +16,12 @@ elseif(OUZEL_SANITIZE)
     target_compile_options(ouzel_flags INTERFACE -fsanitize=${OUZEL_SANITIZE} -fno-omit-frame-pointer
         -fno-sanitize-recover=all)
     target_link_options(ouzel_flags INTERFACE -fsanitize=${OUZEL_SANITIZE})
+    if(OUZEL_SANITIZE STREQUAL "thread")
+        add_library(ouzel_thread_shim STATIC ${CMAKE_SOURCE_DIR}/tests/sanitizers/thread_shim.c)
+        target_compile_options(ouzel_thread_shim PRIVATE -fsanitize=thread)
+        target_link_options(ouzel_flags INTERFACE -Wl,--undefined=thrd_create)
+        target_link_libraries(ouzel_flags INTERFACE ouzel_thread_shim)
+    endif()
 endif()
 
 # oz_folder(NAME LIBRARIES...): one static library of every .c and .cc in this folder and below it.

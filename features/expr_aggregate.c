@@ -129,6 +129,10 @@ static bool check_windows(struct oz_expr_check *check, struct aggregate *a)
     const struct oz_feature_set_spec *spec = check->checker->spec;
     const struct oz_schema *schema = spec->schema[check->source];
     const char *field = spec->entity_field[a->entity];
+    if (a->agg == OZ_AGG_DISTINCT && !a->call->over_us && !a->call->last)
+        return oz_expr_mistake_set(check->mistake, a->call->name.offset,
+                                   "`distinct` needs `over` or `last`: over all time every value "
+                                   "would have to be kept");
     if (a->call->excluding_current && !schema->scored)
         return oz_expr_mistake_set(check->mistake, a->call->excluding_offset,
                                    "the current event is not among those of `%s`", schema->name);

@@ -99,7 +99,7 @@ LOOP(div_f64)
         double v = a[i] / b[i];
         n_zero += (b[i] == 0) & (a[i] == a[i]);
         n_bad += (fabs(v) >= OZ_EXPR_RANGE) & (b[i] != 0);
-        r[i] = (fabs(v) >= OZ_EXPR_RANGE) | (b[i] == 0) ? NULL_DOUBLE : v;
+        r[i] = ((fabs(v) >= OZ_EXPR_RANGE) | (b[i] == 0)) ? NULL_DOUBLE : v;
     }
     frame->nulled[OZ_NULLED_DIVISION] += n_zero;
     frame->nulled[OZ_NULLED_RANGE] += n_bad;
@@ -121,7 +121,7 @@ LOOP(min_f64)
     EACH
     {
         double nan_of_a = a[i] != a[i] ? a[i] : b[i];
-        r[i] = (b[i] < a[i]) | (b[i] != b[i]) ? nan_of_a : a[i];
+        r[i] = ((b[i] < a[i]) | (b[i] != b[i])) ? nan_of_a : a[i];
     }
 }
 LOOP(max_f64)
@@ -130,7 +130,7 @@ LOOP(max_f64)
     EACH
     {
         double nan_of_a = a[i] != a[i] ? a[i] : b[i];
-        r[i] = (b[i] > a[i]) | (b[i] != b[i]) ? nan_of_a : a[i];
+        r[i] = ((b[i] > a[i]) | (b[i] != b[i])) ? nan_of_a : a[i];
     }
 }
 LOOP(neg_f64)
@@ -170,7 +170,7 @@ LOOP(log1p_f64)
             bool null = (x == NULL_LONG) | (y == NULL_LONG);                                       \
             bool bad = (((overflow) < 0) | (v == NULL_LONG)) & !null;                              \
             n_bad += bad;                                                                          \
-            r[i] = null | bad ? NULL_LONG : v;                                                     \
+            r[i] = (null | bad) ? NULL_LONG : v;                                                   \
         }                                                                                          \
         frame->nulled[OZ_NULLED_OVERFLOW] += n_bad;                                                \
     }
@@ -187,7 +187,7 @@ LOOP(mul_i64)
         bool null = (a[i] == NULL_LONG) | (b[i] == NULL_LONG);
         bool bad = (__builtin_mul_overflow(a[i], b[i], &v) | (v == NULL_LONG)) & !null;
         n_bad += bad;
-        r[i] = null | bad ? NULL_LONG : v;
+        r[i] = (null | bad) ? NULL_LONG : v;
     }
     frame->nulled[OZ_NULLED_OVERFLOW] += n_bad;
 }
@@ -201,7 +201,7 @@ LOOP(mod_i64)
         bool zero = (b[i] == 0) & !null;
         n_zero += zero;
         /* INT64_MIN % -1 would trap, but INT64_MIN is null. */
-        r[i] = null | zero ? NULL_LONG : a[i] % b[i];
+        r[i] = (null | zero) ? NULL_LONG : a[i] % b[i];
     }
     frame->nulled[OZ_NULLED_DIVISION] += n_zero;
 }
@@ -280,7 +280,7 @@ LOOP(and_boolean) /* false when one is, else null when one is */
 LOOP(or_boolean) /* true when one is, else null when one is */
 {
     TWO(uint8_t, uint8_t);
-    EACH r[i] = (a[i] == 1) | (b[i] == 1) ? 1 : (uint8_t)(a[i] | b[i]);
+    EACH r[i] = ((a[i] == 1) | (b[i] == 1)) ? 1 : (uint8_t)(a[i] | b[i]);
 }
 LOOP(not_boolean)
 {

@@ -181,7 +181,7 @@ static enum oz_status open_golden(struct golden *golden, struct oz_error *err)
     const struct oz_model_info *info = golden->info;
     golden->file = fopen(golden->path, "re");
     if (!golden->file)
-        OZ_FAIL(err, OZ_ENVIRONMENT, 
+        OZ_FAIL(err, OZ_ENVIRONMENT,
                 "%s: the golden rows cannot be opened: %s; they are a CSV of the model's features "
                 "and, as last column `output`, of what the trainer predicted for each row",
                 golden->path, strerror(errno));

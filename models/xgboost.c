@@ -304,6 +304,12 @@ static enum oz_status import_document(struct oz_document *doc, struct oz_model_p
 {
     struct import import = {.parts = parts};
     if (doc->root.kind != OZ_DOC_OBJECT) OZ_FAIL(err, OZ_MODEL, "a model is an object");
+    const struct oz_doc_value *learner;
+    OZ_TRY(oz_doc_find(&doc->root, "learner", &learner, err));
+    if (!learner)
+        OZ_FAIL(err, OZ_MODEL,
+                "this is no model of XGBoost: it has no \"learner\"; "
+                "save one with save_model()");
     OZ_TRY(oz_xgboost_check_members(&doc->root, known_in_file, err));
     OZ_TRY(check_version(&import, &doc->root, err));
     OZ_TRY(get_object(&doc->root, "learner", known_in_learner, &import.learner, err));

@@ -22,7 +22,8 @@ static enum oz_status make_folders(const char *dir, struct oz_error *err)
         memcpy(path, dir, i);
         path[i] = '\0';
         if (mkdir(path, 0777) && errno != EEXIST && !(errno == EACCES || errno == EROFS))
-            OZ_FAIL(err, OZ_IO, "cannot make the state folder %s: %s", path, strerror(errno));
+            OZ_FAIL(err, OZ_ENVIRONMENT, "cannot make the state folder %s: %s", path,
+                    strerror(errno));
     }
     return OZ_OK;
 }
@@ -31,7 +32,8 @@ static enum oz_status make_folders(const char *dir, struct oz_error *err)
 static enum oz_status refuse_foreign(const char *dir, struct oz_error *err)
 {
     DIR *d = opendir(dir);
-    if (!d) OZ_FAIL(err, OZ_IO, "cannot read the state folder %s: %s", dir, strerror(errno));
+    if (!d)
+        OZ_FAIL(err, OZ_ENVIRONMENT, "cannot read the state folder %s: %s", dir, strerror(errno));
     char foreign[NAME_MAX + 1] = "";
     for (struct dirent *entry; (entry = readdir(d));) {
         if (!strcmp(entry->d_name, LOCK_NAME)) {
@@ -69,7 +71,7 @@ enum oz_status oz_folder_lock(const char *dir, int *ret_fd, struct oz_error *err
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/" LOCK_NAME, dir);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0) OZ_FAIL(err, OZ_IO, "cannot open %s: %s", path, strerror(errno));
+    if (fd < 0) OZ_FAIL(err, OZ_ENVIRONMENT, "cannot open %s: %s", path, strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB)) {
         enum oz_status status =
             errno == EWOULDBLOCK

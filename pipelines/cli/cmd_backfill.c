@@ -16,7 +16,7 @@ static const struct oz_option option[] = {
     {"target", true, 't', "source.field: the truth, joined to each event by id", 0},
     {"output", true, 'o', "the table: a .csv or .csv.zst; - for standard output (default)", 'o'},
     {"scores", false, 'm', "the models' scores too", 0},
-    {"state", true, 'd', "keep the rows in this folder", 0},
+    {"state", true, 'd', "keep the rows in this folder, which must be new", 0},
     {NULL, false, 0, NULL, 0},
 };
 
@@ -102,7 +102,7 @@ static void say_result(const struct oz_backfill_config *config,
             (unsigned long long)res->with_target, (unsigned long long)res->engine.dead,
             (unsigned long long)res->engine.late_events, (unsigned long long)res->engine.duplicates,
             (unsigned long long)res->engine.rows_evicted,
-            (unsigned long long)res->engine.row_misses);
+            (unsigned long long)(res->engine.row_misses - res->engine.rows_created));
     for (uint32_t e = 0; e < config->program->plan->n_entities; e++)
         if (res->engine.late[e])
             oz_info("entity %s: %llu events came after their lateness",

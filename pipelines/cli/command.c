@@ -99,7 +99,8 @@ static bool take_common(struct oz_common_options *common, struct log_options *lo
         break;
     default: common->help = true; return true;
     }
-    if (at < 0) fprintf(stderr, "ouzel: %s is no log %s\n", value,
+    if (at < 0)
+        fprintf(stderr, "ouzel: %s is no log %s\n", value,
                 key == 'l' ? "level: error, warn, info, debug or trace" : "format: text or json");
     return at >= 0;
 }
@@ -136,8 +137,9 @@ static bool is_common(const struct oz_option *o)
     return o >= common_option && o < common_option + OZ_COUNT_OF(common_option);
 }
 
-static int unknown_option(const char *verb, const struct oz_option *option, const char *name,
-                          size_t len)
+/* `name` points behind the dashes of `arg`. */
+static int unknown_option(const char *verb, const struct oz_option *option, const char *arg,
+                          const char *name, size_t len)
 {
     const char *names[64];
     size_t n = 0;
@@ -146,8 +148,9 @@ static int unknown_option(const char *verb, const struct oz_option *option, cons
              o->name && n < OZ_COUNT_OF(names); o++)
             names[n++] = o->name;
     const char *near = oz_nearest(name, len, names, n);
-    fprintf(stderr, "ouzel %s: unknown option --%.*s%s%s%s: see ouzel %s --help\n", verb, (int)len,
-            name, near ? ": did you mean --" : "", near ? near : "", near ? "?" : "", verb);
+    fprintf(stderr, "ouzel %s: unknown option %.*s%s%s%s: see ouzel %s --help\n", verb,
+            (int)(name - arg + (ptrdiff_t)len), arg, near ? ": did you mean --" : "",
+            near ? near : "", near ? "?" : "", verb);
     return 2;
 }
 
@@ -171,7 +174,7 @@ int oz_parse_options(int argc, char **argv, const struct oz_option *option,
         size_t len = strcspn(name, "=");
         const struct oz_option *o =
             arg[1] == '-' ? find_option(option, name, len) : find_letter(option, name);
-        if (!o) return unknown_option(argv[0], option, name, len);
+        if (!o) return unknown_option(argv[0], option, arg, name, len);
         const char *value = name[len] == '=' ? name + len + 1 : NULL;
         if (o->takes_value && !value && i + 1 < argc) value = argv[++i];
         if (o->takes_value != (value != NULL)) {

@@ -4,6 +4,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -53,6 +54,43 @@ static enum oz_status make_temp_dir(struct backfill *bf, struct oz_error *err)
             strerror(errno));
 }
 
+/* What can be said before anything is read: a table over its own input, and the truth in a pipe,
+ * which is read before the events are and would leave nothing for them. */
+static enum oz_status check_files(const struct backfill *bf, struct oz_error *err)
+{
+    const struct oz_backfill_config *config = bf->config;
+    struct stat in, out;
+    bool there = strcmp(config->output, "-") && !stat(config->output, &out);
+    for (uint32_t s = 0; s < bf->prg->plan->n_sources; s++) {
+        if (!config->file[s] || stat(config->file[s], &in)) continue;
+        if (there && S_ISREG(out.st_mode) && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            OZ_FAIL(err, OZ_USAGE, "%s is the file of `%s`: the table needs another name",
+                    config->output, bf->prg->schema[s]->name);
+        if ((int)s == config->target_source && !S_ISREG(in.st_mode))
+            OZ_FAIL(err, OZ_USAGE, "the target's file is read twice, and %s is no regular file",
+                    config->file[s]);
+    }
+    return OZ_OK;
+}
+
+/* Rows of another run would be taken for the past of this one, and a live pipeline's be spoilt. */
+static enum oz_status check_unused(struct oz_store *store, struct oz_error *err)
+{
+    bool has_rows;
+    struct oz_buf meta;
+    OZ_TRY(oz_store_has_rows(store, &has_rows, err));
+    oz_buf_init(&meta);
+    enum oz_status status = oz_store_meta(store, &meta, err);
+    has_rows |= meta.len > 0;
+    oz_buf_clear(&meta);
+    if (status == OZ_OK && has_rows)
+        OZ_FAIL(err, OZ_STATE,
+                "the state folder %s is in use already: a backfill begins with none, "
+                "name a new one",
+                oz_store_dir(store));
+    return status;
+}
+
 static enum oz_status open_files(struct backfill *bf, struct oz_error *err)
 {
     struct oz_file_spec file[OZ_SOURCES_MAX];
@@ -67,6 +105,7 @@ static enum oz_status open_all(struct backfill *bf, struct oz_error *err)
 {
     const struct oz_pipeline *pl = &bf->prg->pipeline;
     const char *dir = bf->config->state_dir;
+    OZ_TRY(check_files(bf, err));
     if (!dir) {
         OZ_TRY(make_temp_dir(bf, err));
         dir = bf->temp_dir;
@@ -74,6 +113,7 @@ static enum oz_status open_all(struct backfill *bf, struct oz_error *err)
     uint64_t memory = pl->state_memory_bytes;
     size_t store = OZ_MAX((size_t)(memory / STORE_SHARE), (size_t)STORE_MEMORY_MIN);
     OZ_TRY(oz_store_open(dir, store, &bf->store, err));
+    OZ_TRY(check_unused(bf->store, err));
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct oz_engine_config config = {
         .program = bf->prg,
@@ -200,6 +240,7 @@ static enum oz_status write_lines(struct backfill *bf, const struct oz_batch *ba
         if (bat->fate[i] != OZ_FATE_DEAD || bf->n_bad++ >= BAD_RECORDS_SAID) continue;
         oz_warn("%s:%lld: not taken: %s", bf->config->file[bat->record[i].source],
                 (long long)bat->record[i].offset + 1, bat->dead_reason[i]);
+        if (bf->n_bad == BAD_RECORDS_SAID) oz_warn("more records like these are only counted");
     }
     OZ_TRY(oz_buf_status(&bf->line, err));
     return oz_table_writer_put(bf->writer, bf->line.data, bf->line.len, err);

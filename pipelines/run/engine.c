@@ -18,7 +18,7 @@ struct worker {
     struct oz_key *key;
     void **entity_row;
     double *aggregate; /* of one event */
-    uint64_t nulled[OZ_NULLED_COUNT], late[OZ_ENTITIES_MAX], duplicates, saturated, pushes;
+    uint64_t nulled[OZ_NULLED_COUNT], late[OZ_ENTITIES_MAX], saturated, pushes;
     uint64_t dead;
     int64_t stage_us[OZ_STAGE_COUNT];
     enum oz_status status;
@@ -34,7 +34,7 @@ struct oz_engine {
     uint32_t n_workers, n_partitions;
     struct worker *worker;
     struct oz_batch batch;
-    uint64_t records, tombstones, scored, late_events;
+    uint64_t records, tombstones, scored, late_events, duplicates;
     uint64_t epoch; /* that changes now belong to */
     const int64_t *now_us;
 };
@@ -183,6 +183,7 @@ static enum oz_status entity_key(struct worker *w, const struct oz_engine *eng, 
         ret_key->len = (uint32_t)oz_format_i64(text, col->i64[row]);
         ret_key->data = text;
     }
+    if (!ret_key->len) ret_key->data = NULL; /* an empty key is a null one, as in the changelog */
     if (!ret_key->data) return OZ_OK;
     ret_key->hash = oz_hash64(ret_key->data, ret_key->len);
     ret_key->partition = eng->prg->keyed_by_source[e]
@@ -312,9 +313,8 @@ static void event_of(const struct oz_batch *bat, const struct oz_ring_plan *ring
 static void count_push(struct worker *w, uint32_t e, unsigned flags)
 {
     w->pushes++;
-    if (OZ_LIKELY(!(flags & (OZ_PUSH_LATE | OZ_PUSH_DUPLICATE | OZ_PUSH_SATURATED)))) return;
+    if (OZ_LIKELY(!(flags & (OZ_PUSH_LATE | OZ_PUSH_SATURATED)))) return;
     w->late[e] += !!(flags & OZ_PUSH_LATE);
-    w->duplicates += !!(flags & OZ_PUSH_DUPLICATE);
     w->saturated += !!(flags & OZ_PUSH_SATURATED);
 }
 
@@ -453,6 +453,7 @@ static void count_batch(struct oz_engine *eng)
         unsigned flags = 0;
         for (uint32_t e = 0; e < eng->plan->n_entities; e++) flags |= bat->push_flags[e][i];
         eng->late_events += !!(flags & OZ_PUSH_LATE);
+        eng->duplicates += !!(flags & OZ_PUSH_DUPLICATE);
     }
 }
 
@@ -547,10 +548,10 @@ void oz_engine_get_stats(const struct oz_engine *eng, struct oz_engine_stats *re
     ret_stats->tombstones = eng->tombstones;
     ret_stats->scored = eng->scored;
     ret_stats->late_events = eng->late_events;
+    ret_stats->duplicates = eng->duplicates;
     for (uint32_t i = 0; i < eng->n_workers; i++) {
         const struct worker *w = &eng->worker[i];
         ret_stats->dead += w->dead;
-        ret_stats->duplicates += w->duplicates;
         ret_stats->saturated += w->saturated;
         if (i < OZ_COUNT_OF(ret_stats->worker_events)) ret_stats->worker_events[i] = w->pushes;
         for (int k = 0; k < OZ_NULLED_COUNT; k++) ret_stats->nulled[k] += w->nulled[k];

@@ -27,7 +27,7 @@ void oz_outbox_reset(struct oz_outbox *box)
 {
     for (uint32_t i = 0; i < box->n_parts; i++) {
         oz_buf_reset(&box->part[i].bytes);
-        box->part[i].n = box->part[i].n_headers = 0;
+        box->part[i].n = box->part[i].n_headers = box->part[i].n_too_large = 0;
     }
     box->n_scores = box->n_alerts = box->n_dead = 0;
 }
@@ -40,6 +40,13 @@ struct oz_out *oz_outbox_add(struct oz_outbox_part *part, struct oz_error *err)
     memset(out, 0, sizeof *out);
     out->header_at = part->n_headers;
     return out;
+}
+
+void oz_outbox_take_back(struct oz_outbox_part *part)
+{
+    const struct oz_out *out = &part->out[--part->n];
+    OZ_ASSERT(!out->n_headers);
+    if (!part->bytes.failed) part->bytes.len = out->key_at;
 }
 
 enum oz_status oz_outbox_header(struct oz_outbox_part *part, struct oz_out *out, const char *name,
@@ -68,6 +75,7 @@ static enum oz_status produce_part(const struct oz_outbox_part *part, struct oz_
         size_t n = 0, n_headers = 0;
         for (; n < PRODUCE_MESSAGES && i < part->n; n++, i++) {
             const struct oz_out *out = &part->out[i];
+            OZ_ASSERT(out->n_headers <= OZ_OUT_HEADERS_MAX);
             if (n_headers + out->n_headers > OZ_OUT_HEADERS_MAX) break;
             msg[n] = (struct oz_message){
                 .topic = out->topic,

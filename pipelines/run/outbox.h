@@ -7,7 +7,8 @@
 #include "base/buf.h"
 #include "stream/sink.h"
 
-enum { OZ_OUT_HEADERS_MAX = 64 };
+/* A dead letter has its source record's headers and ours. */
+enum { OZ_OUT_HEADERS_MAX = OZ_RECORD_HEADERS_MAX + 16 };
 
 struct oz_out { /* offsets are into the part's bytes */
     size_t key_at, value_at, header_at;
@@ -27,6 +28,7 @@ struct oz_outbox_part {
     size_t n, cap;
     struct oz_out_header *header;
     size_t n_headers, cap_headers;
+    uint64_t n_too_large; /* records whose score or alert could not go out, and are dead letters */
 };
 
 struct oz_outbox {
@@ -42,6 +44,8 @@ void oz_outbox_reset(struct oz_outbox *box);
 /* A message whose key and value are appended to part->bytes next; then set its fields. NULL: no
  * memory. */
 struct oz_out *oz_outbox_add(struct oz_outbox_part *part, struct oz_error *err);
+/* Takes back the message that was added last, which has no headers yet. */
+void oz_outbox_take_back(struct oz_outbox_part *part);
 enum oz_status oz_outbox_header(struct oz_outbox_part *part, struct oz_out *out, const char *name,
                                 const void *value, size_t len, struct oz_error *err) OZ_MUST_USE;
 /* Produces everything, in order. `between` (nullable) is called once, after about half of it. */

@@ -1,8 +1,17 @@
 #include "pipelines/run/outputs.h"
 
+#include <stdio.h>
+
 #include "base/hash.h"
 #include "base/json_writer.h"
 #include "base/number.h"
+
+enum {
+    MESSAGE_BYTES_MAX = 1000000,     /* librdkafka's default of message.max.bytes */
+    MESSAGE_BYTES_MIN = 16 << 10,    /* a smaller one leaves no room for a dead letter */
+    OWN_HEADERS_BYTES_MAX = 4 << 10, /* ouzel.*: names, an error and a topic */
+    HEADER_BYTES_EXTRA = 10,         /* lengths as varints */
+};
 
 /* An alert that goes out, decided before anything is formatted. */
 struct alert {
@@ -21,6 +30,7 @@ struct oz_outputs {
     struct oz_buf tail;         /* "models":{...},"config":"..." */
     struct oz_buf score_head;   /* {"v":1,"id":"<pipeline>/<topic>/ */
     struct oz_buf *score_value; /* [n_scores]: what stands before each, as in ,"name": */
+    size_t record_bytes_max;    /* what the client takes: key, value and headers */
     /* of the call under way */
     struct oz_batch *batch;
     struct oz_outbox *box;
@@ -64,6 +74,16 @@ static enum oz_status make_texts(struct oz_outputs *o, struct oz_error *err)
     return oz_buf_status(&o->tail, err);
 }
 
+static size_t record_bytes_max(const struct oz_pipeline *pl)
+{
+    int64_t bytes = MESSAGE_BYTES_MAX, set;
+    for (size_t i = 0; i < pl->n_kafka; i++)
+        if (!strcmp(pl->kafka[i].key, "message.max.bytes") &&
+            oz_parse_i64(pl->kafka[i].value, strlen(pl->kafka[i].value), &set))
+            bytes = set;
+    return (size_t)OZ_MAX(bytes, MESSAGE_BYTES_MIN);
+}
+
 enum oz_status oz_outputs_new(const struct oz_outputs_config *config,
                               struct oz_outputs **ret_outputs, struct oz_error *err)
 {
@@ -73,6 +93,7 @@ enum oz_status oz_outputs_new(const struct oz_outputs_config *config,
     o->config = *config;
     o->prg = config->program;
     o->plan = o->prg->plan;
+    o->record_bytes_max = record_bytes_max(&o->prg->pipeline);
     o->status = oz_calloc(n, sizeof *o->status);
     o->err = oz_calloc(n, sizeof *o->err);
     enum oz_status status = o->status && o->err ? make_texts(o, err) : oz_no_memory(err);
@@ -325,27 +346,43 @@ static enum oz_status text_header(struct oz_outbox_part *part, struct oz_out *ou
     return oz_outbox_header(part, out, name, text, strlen(text), err);
 }
 
-static enum oz_status dead_message(const struct oz_outputs *o, struct oz_outbox_part *part,
-                                   uint32_t i, struct oz_error *err)
+/* What the client takes of a dead letter: as a rule all of it. The value is cut where the record
+ * would not go out, `ouzel.value.bytes` says how long it was; a key or headers that take a quarter
+ * of the room each are left out. Our own headers have OWN_HEADERS_BYTES_MAX. */
+static enum oz_status dead_body(const struct oz_outputs *o, struct oz_outbox_part *part,
+                                struct oz_out *out, const struct oz_record *rec,
+                                struct oz_error *err)
 {
-    static const char *const stage[] = {
-        [OZ_DECODE_OK] = "decode",
-        [OZ_DECODE_BAD] = "decode",
-        [OZ_DECODE_KEY] = "key",
-        [OZ_DECODE_TIME] = "time",
-    };
+    struct oz_header own[OZ_RECORD_HEADERS_MAX];
+    size_t n =
+        o->config.source ? oz_source_headers(o->config.source, rec, own, OZ_COUNT_OF(own)) : 0;
+    size_t room = o->record_bytes_max - OWN_HEADERS_BYTES_MAX, head = 0;
+    for (size_t k = 0; k < n; k++) head += strlen(own[k].name) + own[k].len + HEADER_BYTES_EXTRA;
+    bool cut = out->key_len + head + rec->value_len > room;
+    if (cut && out->key_len > room / 4) {
+        part->bytes.len = out->value_at = out->key_at;
+        out->has_key = false;
+        out->key_len = 0;
+    }
+    if (cut && head > room / 4) n = head = 0;
+    out->value_len = (uint32_t)OZ_MIN(rec->value_len, room - out->key_len - head);
+    oz_buf_put(&part->bytes, rec->value, out->value_len);
+    for (size_t k = 0; k < n; k++)
+        OZ_TRY(oz_outbox_header(part, out, own[k].name, own[k].value, own[k].len, err));
+    return cut ? number_header(part, out, "ouzel.value.bytes", rec->value_len, err) : OZ_OK;
+}
+
+static enum oz_status dead_message(const struct oz_outputs *o, struct oz_outbox_part *part,
+                                   uint32_t i, const char *stage, const char *reason,
+                                   struct oz_error *err)
+{
     const struct oz_pipeline *pl = &o->prg->pipeline;
     const struct oz_record *rec = &o->batch->record[i];
     const char *topic = pl->source[rec->source].topic;
     struct oz_out *out = begin_message(part, rec, &o->config.dead_letters, err);
     if (!out) return oz_no_memory(err);
-    oz_buf_put(&part->bytes, rec->value, rec->value_len);
-    out->value_len = rec->value_len;
-    struct oz_header own[OZ_RECORD_HEADERS_MAX];
-    size_t n =
-        o->config.source ? oz_source_headers(o->config.source, rec, own, OZ_COUNT_OF(own)) : 0;
-    for (size_t k = 0; k < n; k++)
-        OZ_TRY(oz_outbox_header(part, out, own[k].name, own[k].value, own[k].len, err));
+    OZ_TRY(oz_buf_status(&part->bytes, err));
+    OZ_TRY(dead_body(o, part, out, rec, err));
     struct oz_buf id;
     char text[OZ_PIPELINE_NAME_BYTES_MAX + 256 + 2 * OZ_NUMBER_BYTES_MAX];
     id = (struct oz_buf){.data = (uint8_t *)text, .cap = sizeof text};
@@ -359,13 +396,44 @@ static enum oz_status dead_message(const struct oz_outputs *o, struct oz_outbox_
     OZ_TRY(text_header(part, out, "ouzel.v", "1", err));
     OZ_TRY(oz_outbox_header(part, out, "ouzel.id", text, id.len, err));
     OZ_TRY(text_header(part, out, "ouzel.pipeline", pl->name, err));
-    OZ_TRY(text_header(part, out, "ouzel.stage", stage[o->batch->dead_stage[i]], err));
+    OZ_TRY(text_header(part, out, "ouzel.stage", stage, err));
     OZ_TRY(text_header(part, out, "ouzel.status", "record", err));
-    OZ_TRY(text_header(part, out, "ouzel.error", o->batch->dead_reason[i], err));
+    OZ_TRY(text_header(part, out, "ouzel.error", reason, err));
     OZ_TRY(text_header(part, out, "ouzel.source.topic", topic, err));
     OZ_TRY(number_header(part, out, "ouzel.source.partition", rec->partition, err));
     OZ_TRY(number_header(part, out, "ouzel.source.offset", rec->offset, err));
     return number_header(part, out, "ouzel.source.timestamp", rec->timestamp_ms, err);
+}
+
+static enum oz_status undecoded(const struct oz_outputs *o, struct oz_outbox_part *part, uint32_t i,
+                                struct oz_error *err)
+{
+    static const char *const stage[] = {
+        [OZ_DECODE_OK] = "decode",
+        [OZ_DECODE_BAD] = "decode",
+        [OZ_DECODE_KEY] = "key",
+        [OZ_DECODE_TIME] = "time",
+    };
+    return dead_message(o, part, i, stage[o->batch->dead_stage[i]], o->batch->dead_reason[i], err);
+}
+
+/* The score or alert that was added last may be larger than the client takes, by an id of a
+ * megabyte: the record is a dead letter then, since a pipeline that stops at it would do so for
+ * ever. */
+static enum oz_status check_size(const struct oz_outputs *o, struct oz_outbox_part *part,
+                                 uint32_t i, const char *what, struct oz_error *err)
+{
+    const struct oz_out *out = &part->out[part->n - 1];
+    size_t size = (size_t)out->key_len + out->value_len;
+    if (OZ_LIKELY(size <= o->record_bytes_max)) return OZ_OK;
+    char reason[128];
+    OZ_TRY(oz_buf_status(&part->bytes, err));
+    snprintf(reason, sizeof reason, "its %s would have %zu bytes, and message.max.bytes is %zu",
+             what, size, o->record_bytes_max);
+    oz_outbox_take_back(part);
+    part->n_too_large++;
+    return o->config.dead_letters.n_partitions ? dead_message(o, part, i, "produce", reason, err)
+                                               : OZ_OK;
 }
 
 /* ---- the batch */
@@ -416,14 +484,20 @@ static enum oz_status format_range(const struct oz_outputs *o, struct oz_outbox_
     for (size_t i = first; i < end; i++) {
         uint32_t rec = (uint32_t)i;
         if (bat->fate[i] == OZ_FATE_DEAD) {
-            if (o->config.dead_letters.n_partitions) OZ_TRY(dead_message(o, part, rec, err));
+            if (o->config.dead_letters.n_partitions) OZ_TRY(undecoded(o, part, rec, err));
             continue;
         }
         if (bat->fate[i] != OZ_FATE_ROW || bat->record[i].source != o->plan->scored_source)
             continue;
-        if (o->config.scores.n_partitions) OZ_TRY(score_message(o, part, rec, err));
-        for (; a < o->n_alerts && o->alert[a].record == rec; a++)
-            if (o->config.alerts.n_partitions) OZ_TRY(alert_message(o, part, &o->alert[a], err));
+        if (o->config.scores.n_partitions) {
+            OZ_TRY(score_message(o, part, rec, err));
+            OZ_TRY(check_size(o, part, rec, "score", err));
+        }
+        for (; a < o->n_alerts && o->alert[a].record == rec; a++) {
+            if (!o->config.alerts.n_partitions) continue;
+            OZ_TRY(alert_message(o, part, &o->alert[a], err));
+            OZ_TRY(check_size(o, part, rec, "alert", err));
+        }
     }
     return oz_buf_status(&part->bytes, err);
 }
@@ -454,6 +528,7 @@ enum oz_status oz_outputs_make(struct oz_outputs *o, struct oz_batch *batch, str
         box->n_scores +=
             batch->fate[i] == OZ_FATE_ROW && batch->record[i].source == o->plan->scored_source;
     }
+    for (uint32_t w = 0; w < box->n_parts; w++) box->n_dead += box->part[w].n_too_large;
     box->n_alerts = o->n_alerts;
     o->stats.scores += box->n_scores;
     o->stats.dead_letters += box->n_dead;

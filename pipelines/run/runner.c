@@ -65,8 +65,8 @@ static enum oz_status check_topics(struct runner *run, struct oz_error *err)
     for (size_t i = 0; i < n; i++)
         if (!topic[i].n_partitions)
             OZ_FAIL(err, OZ_ENVIRONMENT,
-                    "the topic `%s` does not exist: make it, or all that are missing with\n"
-                    "    ouzel topics --create %s",
+                    "the topic `%s` does not exist: `ouzel topics --create %s` makes all that are "
+                    "missing",
                     topic[i].name, run->pl->file);
     run->n_partitions = topic[run->pl->scored_source].n_partitions;
     if (run->n_partitions > OZ_PARTITIONS_MAX)

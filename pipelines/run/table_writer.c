@@ -4,13 +4,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
 enum { OUT_BYTES = 1 << 17, ZSTD_LEVEL = 3 };
 
 struct oz_table_writer {
-    char *path, *part; /* NULL for standard output */
+    char *path; /* NULL for standard output */
+    char *part; /* NULL where the bytes go straight to their place */
     int fd;
     ZSTD_CCtx *zstd;
     uint8_t out[OUT_BYTES];
@@ -32,29 +34,50 @@ static enum oz_status io_error(const struct oz_table_writer *wr, struct oz_error
             strerror(errno));
 }
 
+static bool ends_with(const char *path, const char *end)
+{
+    size_t len = strlen(path), n = strlen(end);
+    return len > n && !strcmp(path + len - n, end);
+}
+
+/* A table is written beside its place and moved there when it is whole. A pipe or a device is no
+ * place to move a file to: it would be replaced. */
+static enum oz_status open_file(struct oz_table_writer *wr, const char *path, struct oz_error *err)
+{
+    struct stat st;
+    bool exists = !stat(path, &st);
+    if (exists && S_ISDIR(st.st_mode))
+        OZ_FAIL(err, OZ_ENVIRONMENT, "%s is a folder: name the table's file", path);
+    if (!(exists && !S_ISREG(st.st_mode)) && !ends_with(path, ".csv") &&
+        !ends_with(path, ".csv.zst"))
+        OZ_FAIL(err, OZ_USAGE, "a table is a .csv or a .csv.zst, not %s", path);
+    size_t len = strlen(path);
+    wr->path = oz_strdup(path);
+    if (!wr->path) return oz_no_memory(err);
+    if (exists && !S_ISREG(st.st_mode)) {
+        wr->fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (wr->fd < 0) OZ_FAIL(err, OZ_ENVIRONMENT, "cannot open %s: %s", path, strerror(errno));
+        return OZ_OK;
+    }
+    char *part = oz_malloc(len + sizeof ".part");
+    if (!part) return oz_no_memory(err);
+    memcpy(part, path, len);
+    memcpy(part + len, ".part", sizeof ".part");
+    wr->fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    wr->part = part;
+    if (wr->fd < 0) OZ_FAIL(err, OZ_ENVIRONMENT, "cannot make %s: %s", part, strerror(errno));
+    return OZ_OK;
+}
+
 enum oz_status oz_table_writer_open(const char *path, struct oz_table_writer **ret_writer,
                                     struct oz_error *err)
 {
     struct oz_table_writer *wr = oz_calloc(1, sizeof *wr);
     if (!wr) return oz_no_memory(err);
-    size_t len = strlen(path);
     enum oz_status status = OZ_OK;
     wr->fd = STDOUT_FILENO;
-    if (strcmp(path, "-")) {
-        wr->path = oz_strdup(path);
-        wr->part = oz_malloc(len + sizeof ".part");
-        if (!wr->path || !wr->part)
-            status = oz_no_memory(err);
-        else {
-            memcpy(wr->part, path, len);
-            memcpy(wr->part + len, ".part", sizeof ".part");
-            wr->fd = open(wr->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-            if (wr->fd < 0)
-                status = oz_error_set(err, OZ_ENVIRONMENT, "cannot make %s: %s", wr->part,
-                                      strerror(errno));
-        }
-    }
-    if (status == OZ_OK && len > 4 && !strcmp(path + len - 4, ".zst")) {
+    if (strcmp(path, "-")) status = open_file(wr, path, err);
+    if (status == OZ_OK && ends_with(path, ".zst")) {
         wr->zstd = ZSTD_createCCtx();
         if (!wr->zstd)
             status = oz_no_memory(err);
@@ -116,7 +139,7 @@ enum oz_status oz_table_writer_finish(struct oz_table_writer *wr, struct oz_erro
     if (status == OZ_OK && wr->path) {
         int fd = wr->fd;
         wr->fd = -1;
-        if (close(fd) || rename(wr->part, wr->path)) status = io_error(wr, err);
+        if (close(fd) || (wr->part && rename(wr->part, wr->path))) status = io_error(wr, err);
     }
     if (status != OZ_OK) {
         oz_table_writer_drop(wr);

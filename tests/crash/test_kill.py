@@ -31,7 +31,7 @@ STEPS = {
 }
 OF_TRANSACTIONS = {"offsets-start", "offsets-sent", "commit-start", "commit-done"}
 SETTINGS = ["epoch.every=20ms", "epoch.rows=400", "batch.rows=100", "state.flush=60ms"]
-PACE = "batch-start:every=4"  # ms a batch: the input must outlast the kills
+PACE = "batch-start:every=20"  # ms a batch: the input must outlast the kills
 FULL = "--full" in sys.argv
 RANDOM_KILLS = 40 if FULL else 10
 ROUNDS = 4 if FULL else 1
@@ -100,14 +100,14 @@ def undisturbed(broker, folder, name, seed, n, settings):
 
 def kill_everywhere(kills, rng, points):
     for point in points:
-        for nth in (1, rng.randrange(2, 25)):
+        for nth in (1, rng.randrange(2, 12)):
             kills.at(point, nth)
     # A restart that dies while it reads the changelog's tail, behind commits that the store has missed; and
-    # one that gets further in the same tail.
+    # the one after it.
     if "commit-done" in points:
-        kills.at("commit-done", 3, before="store-start:every=60000,")
-        kills.at("replay-part", 1)
-        kills.at("replay-part", 2)
+        for nth in (3, 6):
+            kills.at("commit-done", nth, before="store-start:every=60000,")
+            kills.at("replay-part")
         kills.at("abort-start", 1, before="offsets-sent:4=fail,")
     for _ in range(RANDOM_KILLS):
         kills.at_random(rng)

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -98,6 +98,18 @@ def client(kind, address, settings):
     return CLIENTS[name]
 
 
+def patient(ask, seconds=20):
+    """Asks again while the broker says that it is not ready for the question, as one that has just started."""
+    until = time.time() + seconds
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.time() > until:
+                raise
+            time.sleep(0.05)
+
+
 def make_topics(address, names, partitions=PARTITIONS):
     admin = client(AdminClient, address, {})
     for future in admin.create_topics([NewTopic(n, partitions, 1) for n in names]).values():
@@ -128,8 +140,9 @@ def produce(address, records):
 
 def high_watermarks(address, topic):
     consumer = client(Consumer, address, {"group.id": "e2e-ends", "isolation.level": "read_uncommitted"})
-    partitions = consumer.list_topics(topic, 10).topics[topic].partitions
-    return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), 10)[1] for p in partitions}
+    partitions = patient(lambda: consumer.list_topics(topic, 10).topics[topic].partitions)
+    return {p: patient(lambda p=p: consumer.get_watermark_offsets(TopicPartition(topic, p), 10)[1])
+            for p in partitions}
 
 
 class Record:
@@ -145,8 +158,10 @@ class Record:
 def read(address, topic, isolation="read_committed"):
     """Every record of the topic, by partition, in order."""
     ends = high_watermarks(address, topic)
-    consumer = Consumer({"bootstrap.servers": address, "group.id": "e2e-read", "isolation.level": isolation,
-                         "enable.partition.eof": True, "enable.auto.commit": False})
+    consumer = client(Consumer, address, {"group.id": "e2e-read", "isolation.level": isolation,
+                                          "enable.partition.eof": True, "enable.auto.commit": False,
+                                          "fetch.wait.max.ms": 10})
+    consumer.list_topics(topic, 10)  # a topic that it does not know yet would cost it a second
     consumer.assign([TopicPartition(topic, p, 0) for p in ends])
     records = {p: [] for p in ends}
     open_partitions = {p for p, end in ends.items() if end > 0}
@@ -157,12 +172,11 @@ def read(address, topic, isolation="read_committed"):
         if message is None:
             continue
         if message.error():
-            at = consumer.position([TopicPartition(topic, message.partition())])[0].offset
-            if at >= ends[message.partition()]:
+            if message.offset() >= ends[message.partition()]:
                 open_partitions.discard(message.partition())
             continue
         records[message.partition()].append(Record(message))
-    consumer.close()
+    consumer.unassign()
     return records
 
 
@@ -229,15 +243,18 @@ class Pipeline:
             check(time.time() < until, f"{self.name} does not say `{words}`:\n" + self.log_text()[-2000:])
             time.sleep(0.05)
 
-    def committed(self, topic, partitions=PARTITIONS):
+    def committed(self, topic, partitions=PARTITIONS, isolation="read_committed"):
+        """By partition. Read-committed, it waits for a transaction that is open on the offsets."""
         consumer = client(Consumer, self.address,
-                          {"group.id": f"ouzel.{self.name}", "isolation.level": "read_committed"})
-        got = consumer.committed([TopicPartition(topic, p) for p in range(partitions)], 20)
+                          {"group.id": f"ouzel.{self.name}", "isolation.level": isolation})
+        asked = [TopicPartition(topic, p) for p in range(partitions)]
+        got = patient(lambda: consumer.committed(asked, 20))
         return {tp.partition: tp.offset for tp in got}
 
     def lag(self, topics):
-        """Records that are in the topics and not committed."""
-        return sum(end - max(0, self.committed(t).get(p, 0))
+        """Records that are in the topics and not committed; a killed process may have left a transaction open."""
+        committed = {t: self.committed(t, isolation="read_uncommitted") for t in topics}
+        return sum(end - max(0, committed[t].get(p, 0))
                    for t in topics for p, end in high_watermarks(self.address, t).items())
 
     def wait_until_read(self, topics, seconds=90):
@@ -322,7 +339,7 @@ def main(tests):
                 with Folder(test.__name__) as folder:
                     test(broker, folder)
                 print(f"ok      {test.__name__}  {time.time() - start:.1f} s", flush=True)
-            except (Failure, subprocess.SubprocessError, OSError) as failure:
+            except (Failure, KafkaException, subprocess.SubprocessError, OSError) as failure:
                 failed += 1
                 print(f"FAILED  {test.__name__}  {time.time() - start:.1f} s\n{failure}", flush=True)
     sys.exit(failed > 0)

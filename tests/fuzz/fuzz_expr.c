@@ -1,5 +1,5 @@
 /* Fuzzes the expression language: any text as a feature and as a rule is compiled or refused with a
- * mistake at a place inside it; what compiles is evaluated over rows with nulls. */
+ * mistake at a place inside it; of what compiles, every step is run over rows with nulls. */
 #include <string.h>
 
 #include "features/feature_set.h"
@@ -30,6 +30,24 @@ static void mistake(void *ctx, enum oz_text_kind kind, uint32_t number, size_t o
     OZ_ASSERT(offset <= *len && message[0]);
 }
 
+/* Every ring of every source, whichever the text reads. */
+static void evaluate_values(const struct oz_feature_set *set, uint32_t source,
+                            const struct oz_schema *schema, void *scratch)
+{
+    static uint64_t kept[VALUES][ROWS];
+    uint64_t *ring[VALUES];
+    uint64_t *const *const to[] = {ring};
+    uint64_t nulled[OZ_NULLED_COUNT] = {0};
+    struct oz_table table;
+    struct oz_error err;
+    if (oz_table_init(&table, schema, ROWS, &err) != OZ_OK) return;
+    for (uint32_t v = 0; v < VALUES; v++) ring[v] = kept[v];
+    for (size_t r = 1; r < ROWS; r++) oz_table_set_null(&table, r);
+    table.n_rows = ROWS;
+    oz_feature_set_values(set, source, &table, 0, ROWS, to, scratch, nulled);
+    oz_table_clear(&table);
+}
+
 static void evaluate(const struct oz_feature_set *set, struct oz_arena *arena)
 {
     struct oz_table table;
@@ -46,6 +64,8 @@ static void evaluate(const struct oz_feature_set *set, struct oz_arena *arena)
         aggregate[a][1] = OZ_NULL_DOUBLE;
         aggregate[a][2] = -2.5;
     }
+    evaluate_values(set, 0, &tx, scratch);
+    evaluate_values(set, 1, &labels, scratch);
     for (size_t r = 0; r < ROWS; r++) oz_table_set_null(&table, r);
     table.n_rows = ROWS;
     table.column[0].i64[1] = INT64_MAX;

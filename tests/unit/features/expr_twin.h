@@ -1,6 +1,6 @@
-/* Random expressions, and their values by the slow way: one row at a time, down the tree, in 128-bit
- * integers where a long could overflow, with the calendar of the C library. Shares no code with the
- * compiler. Include it behind cmocka.h. */
+/* Random expressions, and their values by the slow way: one row at a time, down the tree, in
+ * 128-bit integers where a long could overflow, with the calendar of the C library. Shares no code
+ * with the compiler. Include it behind cmocka.h. */
 #ifndef OZ_TESTS_UNIT_FEATURES_EXPR_TWIN_H
 #define OZ_TESTS_UNIT_FEATURES_EXPR_TWIN_H
 #include <math.h>
@@ -358,8 +358,9 @@ static const char *const twin_function[] = {
     [TWIN_MAX] = "max",     [TWIN_IS_NULL] = "is_null",   [TWIN_ABS] = "abs",
     [TWIN_LOG1P] = "log1p", [TWIN_HOUR] = "hour",         [TWIN_WEEKDAY] = "weekday",
 };
-static const char *const twin_aggregate_text[] = {
-    "count() by customer", "mean(amount) by terminal over 1h", "distinct(terminal) by customer"};
+static const char *const twin_aggregate_text[] = {"count() by customer",
+                                                  "mean(amount) by terminal over 1h",
+                                                  "distinct(terminal) by customer last 9"};
 static const char *const twin_feature_name[] = {"f0", "f1", "f2"};
 
 static inline int twin_level(const struct twin_node *node)
@@ -612,7 +613,7 @@ static inline struct twin_value twin_eval(struct twin_row *row, const struct twi
     case TWIN_AGGREGATE: return twin_outside(row, row->aggregate[node->index][row->row]);
     case TWIN_SCORE: return twin_outside(row, row->score[node->index][row->row]);
     case TWIN_FEATURE: return twin_converted(row->feature[node->index], node->type);
-    case TWIN_NEG: v[0].i = -v[0].i * !v[0].null, v[0].d = -v[0].d; return v[0];
+    case TWIN_NEG: v[0].i = v[0].null ? 0 : -v[0].i, v[0].d = -v[0].d; return v[0];
     case TWIN_NOT: v[0].i = !v[0].i; return v[0];
     case TWIN_ADD:
     case TWIN_SUB:

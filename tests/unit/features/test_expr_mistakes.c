@@ -108,6 +108,7 @@ static void test_clauses(void **state)
         {"count()", "^", "entities: customer, terminal"},
         {"count() by custommer", "           ^", "did you mean `customer`?"},
         {"count() by clerk", "           ^", "the entities are: customer, terminal"},
+        {"2 * distinct(terminal) by customer", "    ^", "needs `over` or `last`"},
         {"count(labels) by customer", "                 ^", "`labels` has no field `customer`"},
         {"count(labels) by terminal excluding current", "                          ^",
          "not among those of `labels`"},

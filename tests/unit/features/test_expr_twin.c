@@ -1,8 +1,8 @@
-/* Proves that what is computed is what the language says, for features, rules and the values that rings
- * keep: over random expressions and random rows (nulls, zeros of both signs, extremes, overflows,
- * infinities) every value equals that of the naive twin in expr_twin.h, a cause of nulls is counted
- * exactly when the twin meets it, a range computed in pieces is the range computed at once, and rows
- * outside the range stay as they were. OUZEL_SEEDS sets the number of seeds. */
+/* Proves that what is computed is what the language says, for features, rules and the values that
+ * rings keep: over random expressions and random rows (nulls, zeros of both signs, extremes,
+ * overflows, infinities) every value equals that of the naive twin in expr_twin.h, a cause of nulls
+ * is counted exactly when the twin meets it, a range computed in pieces is the range computed at
+ * once, and rows outside the range stay as they were. OUZEL_SEEDS sets the number of seeds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -258,7 +258,7 @@ static void find_kept(struct kept *kept, const struct oz_plan *plan, int number)
     fail();
 }
 
-static void expect_value(const struct kept *kept, uint64_t is, struct twin_value arg, size_t row)
+static void expect_kept(const struct kept *kept, uint64_t is, struct twin_value arg, size_t row)
 {
     double d;
     uint64_t bits;
@@ -324,7 +324,7 @@ static void check_values(uint64_t seed)
                 struct twin_value where = twin_eval(&row, kept[k].where);
                 arg[i].null |= where.null || !where.i;
             }
-            if (spec->kind != OZ_VALUE_KEY) expect_value(&kept[k], is[i], arg[i], i);
+            if (spec->kind != OZ_VALUE_KEY) expect_kept(&kept[k], is[i], arg[i], i);
         }
         if (spec->kind == OZ_VALUE_KEY) expect_keys(&kept[k], is + 1, arg + 1, n - 2);
         assert_true(is[0] == 0x5a5a5a5a5a5a5a5a && is[n - 1] == 0x5a5a5a5a5a5a5a5a);
