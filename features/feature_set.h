@@ -13,13 +13,18 @@
  * bare name is the scored source's, source.field another's inside an aggregate), and aggregates
  *   agg(args) [by entity] [over duration | last n] [delay duration] [where condition]
  *             [excluding current]
+ * A clause belongs to the aggregate before it, each at most once, in any order. The condition of
+ * `where` is [not] operand [comparison operand]; anything larger stands in parentheses, so that
+ * count() where x / count() divides two counts. The whole grammar is in features/expr_parser.h.
  * A feature may use features defined anywhere in the file, without cycles; a name that is a feature
  * and a field means the field inside its own definition and inside aggregates, else the feature.
  * Nulls: arithmetic, comparison and functions of null are null; and/or/not are three-valued; `if`
  * takes the else branch on null; rules and `where` hold only when true. x/0, overflow of a long,
  * NaN, infinities and magnitudes of 2^94 or more become null and are counted.
+ * Counted is what is computed: both branches of an `if` are, and equal expressions once.
  * Types are checked at compile time. long with long stays long for + - * % min max abs, / is
- * double.
+ * double; % has the sign of its left side. A feature is a double for those who use it; a boolean
+ * one is 0 or 1, or a condition where that is asked for.
  * Errors: compile-time mistakes go to the callback, each with the text it is in and the byte
  * offset. Evaluation cannot fail and allocates nothing. */
 #ifndef OZ_FEATURES_FEATURE_SET_H

@@ -10,7 +10,8 @@
 #include "state/replay.h"
 #include "stream/kafka_source.h"
 
-enum { STORE_SHARE = 4, STORE_MEMORY_MIN = 16 << 20 }; /* a fourth of state.memory is RocksDB's */
+/* a fourth of state.memory is RocksDB's */
+enum { STORE_SHARE = 4, STORE_MEMORY_MIN = 16 << 20, ABORTS_MAX = 10 };
 #define TOPIC_WAIT_US       (60 * OZ_US_PER_SECOND)
 #define JOIN_WAIT_US        (120 * OZ_US_PER_SECOND)
 #define REPLAY_WAIT_US      (90 * OZ_US_PER_SECOND)
@@ -42,6 +43,8 @@ struct runner {
     bool dirty; /* something was read since the last seal */
     uint64_t rows_since_seal;
     int64_t sealed_at_us, started_us, status_at_us;
+    uint64_t commits_at_abort;
+    int aborts; /* in a row */
     struct oz_progress progress;
     bool progress_on;
 };
@@ -328,8 +331,21 @@ static enum oz_status seal_if_due(struct runner *run, struct oz_error *err)
     return seal(run, false, err);
 }
 
+/* Counts aborts with no commit between them: what fails every time ends the run, not the disk. */
+static enum oz_status count_abort(struct runner *run, struct oz_error *err)
+{
+    struct oz_emitter_stats stats;
+    oz_emitter_get_stats(run->emitter, &stats);
+    run->aborts = stats.commits == run->commits_at_abort ? run->aborts + 1 : 1;
+    run->commits_at_abort = stats.commits;
+    if (run->aborts <= ABORTS_MAX) return OZ_OK;
+    err->status = OZ_BROKER;
+    return oz_error_prefix(err, "%d epochs in a row were aborted", ABORTS_MAX);
+}
+
 static enum oz_status read_again(struct runner *run, struct oz_error *err)
 {
+    OZ_TRY(count_abort(run, err));
     oz_warn("the epoch is aborted and read again: %s", err->message);
     OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
     oz_engine_drop(run->engine);

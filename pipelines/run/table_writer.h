@@ -1,7 +1,8 @@
 /* A file that is written from front to back: plain, or packed by zstd when its name ends in .zst;
  * "-" is standard output. It appears under its name only when it is whole: until then it is
  * NAME.part. A pipe or a device is written straight away.
- * Errors: OZ_USAGE for a name that is neither .csv nor .csv.zst; OZ_ENVIRONMENT; OZ_IO with the system's words (a full disk says so). Threads: one. */
+ * Errors: OZ_USAGE for a name that is neither .csv nor .csv.zst; OZ_ENVIRONMENT; OZ_IO with the
+ * system's words (a full disk says so). Threads: one. */
 #ifndef OZ_PIPELINES_RUN_TABLE_WRITER_H
 #define OZ_PIPELINES_RUN_TABLE_WRITER_H
 #include "base/buf.h"

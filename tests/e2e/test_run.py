@@ -4,12 +4,15 @@ outputs where and when they belong; a stop in the middle changes nothing; batch 
 nothing, and each worker does its share."""
 import json
 import re
+import sys
 
 import events
 from harness import PARTITIONS, ROOT, RUN, Pipeline, check, flat, main, make_topics, produce, read, same
 
 FILE = ROOT / "tests/e2e/pipeline.yaml"
-N = 20000
+FULL = "--full" in sys.argv
+N = 300000 if FULL else 20000
+CUTS = [(4096, 1), (4096, 2), (7, 2), (1, 1), (512, 4)] + FULL * [(1, 4), (7, 4), (100, 3), (4095, 8), (20000, 2)]
 ENTITIES = ["card", "shop"]
 
 
@@ -125,7 +128,7 @@ def test_any_cut_is_the_same(broker, folder):
     records = events.make(2, 6000)
     topics, settings = load(broker, "cut", records)
     first = None
-    for rows, workers in ((4096, 1), (4096, 2), (7, 2), (1, 1), (512, 4)):
+    for rows, workers in CUTS:
         name = f"cut-{rows}-{workers}"
         pipeline = Pipeline(broker.address, folder, name, FILE,
                             [*settings, f"batch.rows={rows}", f"workers={workers}"])

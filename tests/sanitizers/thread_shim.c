@@ -1,6 +1,6 @@
-/* librdkafka starts its threads by C11's thrd_create(), which the thread sanitizer of gcc does not follow: a
- * thread that it has not seen begin crashes in its first allocation. In thread-sanitizer builds these come
- * before the C library's and go through POSIX threads, which it does follow. */
+/* librdkafka starts its threads by C11's thrd_create(), which the thread sanitizer of gcc does not
+ * follow: a thread that it has not seen begin crashes in its first allocation. In thread-sanitizer
+ * builds these come before the C library's and go through POSIX threads, which it does follow. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>

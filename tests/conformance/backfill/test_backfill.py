@@ -98,6 +98,17 @@ def rows_of(state):
     return subprocess.run([DUMP_STATE, state], check=True, stdout=subprocess.PIPE).stdout
 
 
+def digest_of_rows(state):
+    """Of so many that they are not held."""
+    found, n = hashlib.sha256(), 0
+    with subprocess.Popen([DUMP_STATE, state], stdout=subprocess.PIPE) as dump:
+        while block := dump.stdout.read(1 << 20):
+            found.update(block)
+            n += block.count(10)
+    check(dump.returncode == 0 and n, "no rows are stored")
+    return found.hexdigest()
+
+
 def cell_is(cell, want):
     if want is None or isinstance(want, str):
         return cell == (want or "")
@@ -171,6 +182,7 @@ def test_bad_lines(folder):
     lines = [x for x in unpacked(source).splitlines() if backfill_twin.taken(x)]
     source.write_bytes(packed(b"\n".join(lines) + b"\n"))
     run(folder, command(data, folder / "good.csv"))
+
     def bad_at(place):
         """They carry the time of their place, or none: a file that is not sorted is another matter."""
         near = lines[min(place, len(lines) - 1)]
@@ -304,13 +316,14 @@ def test_many_keys(folder):
     for memory in ("64MiB", "8GiB"):
         start = time.time()
         peak[memory], text = run(folder, command(data, folder / f"{memory}.csv", [f"state.memory={memory}"],
-                                                 target=False))
+                                                 ["--state", folder / memory], target=False))
         evicted, again = map(int, re.search(r"(\d+) rows evicted, (\d+) read again", text).groups())
         print(f"        {keys} customers and terminals, {memory} of state: {peak[memory]:.0f} MiB resident at most, "
               f"{evicted} rows evicted, {again} read again, {time.time() - start:.0f} s")
         check((evicted > keys and again > keys) == (memory == "64MiB"), "rows evicted and read again")
     check(peak["64MiB"] < 64 + 120, "memory is not bounded by state.memory")
     check(digest(folder / "64MiB.csv") == digest(folder / "8GiB.csv"), "short of memory: another table")
+    check(digest_of_rows(folder / "64MiB") == digest_of_rows(folder / "8GiB"), "short of memory: other rows")
 
 
 def main():

@@ -1,7 +1,7 @@
 /* Proves the plan and the steps from the outside: what the example's features ask of the past, how
- * a value, an aggregate and a stored layout are written and shared, that none of it depends on where
- * a thing stands in the file, what names and boolean features mean, what is counted as nulled, and
- * what a whole specification is refused for. How: expectations written by hand from the language's
+ * a value, an aggregate and a stored layout are written and shared, that none of it depends on the
+ * place in the file, what names and boolean features mean, what is counted as nulled, and what a
+ * whole specification is refused for. How: expectations written by hand from the language's
  * description (features/feature_set.h, features/README.md). Computed values are in
  * test_expr_twin.c. */
 #include <setjmp.h>

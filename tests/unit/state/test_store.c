@@ -245,7 +245,7 @@ static void test_one_owner(void **state)
     assert_int_equal(oz_store_open(dir, MEMORY, &second, &err), OZ_STATE); /* holds `not` */
     assert_non_null(strstr(err.message, "'not'"));
     snprintf(deep, sizeof deep, "%s/not/there/yet/ouzel.lock/below", dir);
-    assert_int_equal(oz_store_open(deep, MEMORY, &second, &err), OZ_IO);
+    assert_int_equal(oz_store_open(deep, MEMORY, &second, &err), OZ_ENVIRONMENT);
     assert_int_equal(oz_store_open("", MEMORY, &second, &err), OZ_CONFIG);
     scratch_remove(dir);
 }
