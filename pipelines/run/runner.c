@@ -129,6 +129,32 @@ static enum oz_status open_state(struct runner *run, struct oz_error *err)
     return oz_engine_new(&config, &run->engine, err);
 }
 
+/* Opening the sink fences whoever has the same instance name. A start that is going to be refused
+ * since its state is not here, as on another machine or from another folder, must not end a process
+ * that runs well. */
+static enum oz_status check_state_is_here(struct runner *run, struct oz_error *err)
+{
+    struct oz_positions committed;
+    struct oz_buf meta;
+    oz_buf_init(&meta);
+    enum oz_status status = oz_store_meta(run->store, &meta, err);
+    bool here = meta.len > 0;
+    oz_buf_clear(&meta);
+    if (status != OZ_OK || here) return status;
+    OZ_TRY(oz_positions_init(&committed, run->n_partitions, run->n_sources, run->n_entities, err));
+    status = oz_kafka_committed(&run->client, run->group, run->source_topic, &committed, err);
+    size_t n = (size_t)run->n_partitions * run->n_sources;
+    for (size_t i = 0; status == OZ_OK && i < n; i++)
+        if (committed.source[i] != OZ_NO_OFFSET)
+            status = oz_error_set(
+                err, OZ_STATE,
+                "the consumer group %s has committed offsets, and the state in %s is empty: bring "
+                "the folder back, or delete the changelog topics and the group to begin anew",
+                run->group, run->config->state_dir);
+    oz_positions_clear(&committed);
+    return status;
+}
+
 static bool replay_progress(void *ctx, uint64_t n_done, uint64_t n_left)
 {
     struct runner *run = ctx;
@@ -239,6 +265,7 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
     if (!config->embedded)
         OZ_TRY(oz_kafka_group_is_free(&run->client, run->group, run->pl->instance, err));
     OZ_TRY(open_state(run, err));
+    OZ_TRY(check_state_is_here(run, err));
     OZ_TRY(oz_sink_open(&run->client,
                         run->exactly_once ? oz_program_transactional_id(run->prg) : NULL,
                         TOPIC_WAIT_US, &run->sink, err));
@@ -354,6 +381,13 @@ static enum oz_status read_again(struct runner *run, struct oz_error *err)
     return oz_kafka_source_seek(run->source, &run->next, err);
 }
 
+/* An abort while the run ends: there is nothing left to commit, the next start reads it again. */
+static enum oz_status leave_uncommitted(struct runner *run, struct oz_error *err)
+{
+    oz_warn("the last epoch is aborted, the next start reads it again: %s", err->message);
+    return oz_emitter_abort(run->emitter, &run->next, err);
+}
+
 static enum oz_status step(struct runner *run, struct oz_error *err)
 {
     size_t n = 0;
@@ -381,10 +415,11 @@ static enum oz_status loop(struct runner *run, struct oz_error *err)
     while (!drained) {
         bool ending = stopping(run);
         enum oz_status status = ending ? drain(run, err) : step(run, err);
-        if (status == OZ_ABORT)
+        if (status == OZ_ABORT && !ending)
             status = read_again(run, err);
-        else
-            drained = ending;
+        else if (status == OZ_ABORT)
+            status = leave_uncommitted(run, err);
+        drained = ending;
         OZ_TRY(status);
         int64_t now = oz_monotonic_us();
         if (now - run->status_at_us >= run->config->status_us) {

@@ -162,6 +162,32 @@ def test_at_least_once(broker, folder):
     same_rows(pipeline, whole)
 
 
+def test_rows_that_left_memory(broker, folder):
+    """More rows than memory: they go to the store and come back between the kills, and after an abort."""
+    topics, sources = load(broker, "wide", events.make(17, 60000, cards=40000, shops=8000))
+    whole = Pipeline(broker.address, folder, "wide-whole", FILE, [*sources, "state.memory=1GiB"])
+    whole.run_through(topics)
+    pipeline = Pipeline(broker.address, folder, "wide-killed", FILE,
+                        [*sources, "state.memory=32MiB", "batch.rows=100", "epoch.every=20ms", "state.flush=60ms"])
+    pipeline.make_topics()
+    kills, rng = Kills(pipeline, topics), random.Random(3)
+    for nth in (8, 30):
+        kills.at("commit-done", nth)
+        kills.at("store-start", nth)
+    kills.at("abort-start", 3, before="offsets-sent:3=fail,commit-start:6=fail,offsets-start:9=fail,")
+    for _ in range(RANDOM_KILLS // 2):
+        kills.at_random(rng)
+    check(kills.left() > 0, "the input was read before the last kill")
+    pipeline.start(fault="offsets-sent:6=fail,commit-start:12=fail")
+    pipeline.wait_until_read(topics)
+    pipeline.stop()
+    kills.show()
+    held = [int(log.rsplit("rows in memory ", 1)[1].split(",")[0]) for log in (whole.log_text(), pipeline.log_text())]
+    check(held[1] < held[0] / 2, f"rows in memory {held}: none had to leave")
+    equal(pipeline, whole)
+    print(f"        {held[0]} rows, at most {held[1]} in memory")
+
+
 def test_without_step_5_it_is_noticed(broker, folder):
     """The store never gets its writes: after an abort rows are read back too old."""
     topics, sources, whole = undisturbed(broker, folder, "skip", 13, 30000, SETTINGS)
@@ -224,4 +250,5 @@ def test_stopped_for_too_long(broker, folder):
 
 if __name__ == "__main__":
     main([test_first_pass_on_empty_state, test_exactly_once, test_at_least_once,
-          test_without_step_5_it_is_noticed, test_broker_is_killed, test_stopped_for_too_long])
+          test_rows_that_left_memory, test_without_step_5_it_is_noticed, test_broker_is_killed,
+          test_stopped_for_too_long])

@@ -91,7 +91,9 @@ def main():
     parser.add_argument("--features", type=pathlib.Path, help="a table of `ouzel backfill`, instead of making one")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ouzel-train-") as folder:
-        table = pd.read_csv(args.features or make_features(args, pathlib.Path(folder)))
+        # Numbers as they are served: pandas' own quick reader may miss the last bit.
+        table = pd.read_csv(args.features or make_features(args, pathlib.Path(folder)),
+                            float_precision="round_trip")
     table[TARGET] = table[TARGET].fillna(0).astype(int)  # nobody complained: taken for genuine
     train, test = split(table)
     x = train.drop(columns=NOT_FEATURES)
