@@ -321,8 +321,8 @@ static void child_writes(const char *dir, uint64_t b, int to)
     }
 }
 
-/* Starts this program again as the child that writes. A fork alone would not do: RocksDB's threads may
- * hold a lock at that moment, and the child would wait for it for ever. */
+/* Starts this program again as the child that writes. A fork alone would not do: RocksDB's threads
+ * may hold a lock at that moment, and the child would wait for it for ever. */
 static pid_t start_writer(const char *dir, uint64_t b, int to)
 {
     char first[32], pipe_end[32];
