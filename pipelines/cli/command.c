@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/nearest.h"
+
+enum { SAME_STOP_US = 300 * 1000 };
 
 const struct oz_command oz_commands[] = {
     {"run", "run [OPTIONS] PIPELINE", "runs a pipeline against Kafka", oz_cmd_run, true},
@@ -32,9 +35,14 @@ const struct oz_command oz_commands[] = {
 
 volatile bool oz_stop;
 
+/* A second signal ends the process at once: but `timeout`, some supervisors and a terminal's
+ * wrapper scripts send one stop twice, to the process and to its group. */
 static void on_signal(int signal)
 {
-    if (oz_stop) _exit(128 + signal);
+    static volatile int64_t stopped_us;
+    int64_t now = oz_monotonic_us();
+    if (oz_stop && now - stopped_us > SAME_STOP_US) _exit(128 + signal);
+    if (!oz_stop) stopped_us = now;
     oz_stop = true;
 }
 

@@ -40,7 +40,7 @@ int oz_report(enum oz_status status, const struct oz_error *err);
 int oz_load_program(const char *path, const struct oz_common_options *common, unsigned flags,
                     struct oz_program **ret_program);
 
-/* SIGINT and SIGTERM set it; a second one ends the process at once. */
+/* SIGINT and SIGTERM set it; a second one, later than 300 ms, ends the process at once. */
 extern volatile bool oz_stop;
 void oz_catch_signals(void);
 

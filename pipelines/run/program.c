@@ -68,6 +68,23 @@ static enum oz_status load_models(struct oz_program *prg, struct oz_error *err)
     return OZ_OK;
 }
 
+/* A model of several outputs gives name_0, name_1, ...: another model may have just that name. */
+static void check_score_names(struct oz_program *prg, struct oz_mistakes *mistakes)
+{
+    for (uint32_t m = 1; m < prg->n_models; m++)
+        for (uint32_t k = 0; k < prg->model[m].info->n_outputs; k++) {
+            uint32_t score = prg->model[m].first_score + k, other = 0;
+            while (other < prg->model[m].first_score &&
+                   strcmp(prg->score_name[other], prg->score_name[score]))
+                other++;
+            if (other == prg->model[m].first_score) continue;
+            oz_pipeline_mistake(&prg->pipeline, mistakes, prg->pipeline.model[m].place, 0,
+                                "two models have a score `%s`: give this one another name",
+                                prg->score_name[score]);
+            return;
+        }
+}
+
 static enum oz_status bind_models(struct oz_program *prg, struct oz_mistakes *mistakes,
                                   struct oz_error *err)
 {
@@ -237,6 +254,7 @@ static enum oz_status load(struct oz_program *prg, const char *path, const char 
     OZ_TRY(load_models(prg, err));
     OZ_TRY(compile(prg, mistakes, err));
     OZ_TRY(bind_models(prg, mistakes, err));
+    check_score_names(prg, mistakes);
     place_entities(prg, mistakes);
     if (mistakes->n)
         OZ_FAIL(err, OZ_CONFIG, "%zu mistake%s in %s", mistakes->n, mistakes->n == 1 ? "" : "s",

@@ -7,7 +7,7 @@ folder) equals that of a run that nobody disturbed.
 At least once under the same kills: nothing is missing, a repeat says what the first said under the same
 id, and no row has counted an event twice.
 
-That the checker would notice is shown by a run that leaves step 5 out.
+That the checker would notice is shown by runs that leave step 5 out, or the replay of a restart.
 
 Topics are loaded with explicit times before the start, so that answers depend on the input alone.
 `--full` (ctest label `full`) has more rounds."""
@@ -188,6 +188,15 @@ def test_rows_that_left_memory(broker, folder):
     print(f"        {held[0]} rows, at most {held[1]} in memory")
 
 
+def expect_noticed(pipeline, whole):
+    try:
+        equal(pipeline, whole)
+    except Failure as failure:
+        print(f"        noticed: {str(failure).splitlines()[0]}")
+        return
+    raise Failure("what was left out was not noticed")
+
+
 def test_without_step_5_it_is_noticed(broker, folder):
     """The store never gets its writes: after an abort rows are read back too old."""
     topics, sources, whole = undisturbed(broker, folder, "skip", 13, 30000, SETTINGS)
@@ -196,12 +205,19 @@ def test_without_step_5_it_is_noticed(broker, folder):
     pipeline.start(fault="store-start:every=skip,offsets-start:8=fail,commit-start:20=fail")
     pipeline.wait_until_read(topics)
     pipeline.stop()
-    try:
-        equal(pipeline, whole)
-    except Failure as failure:
-        print(f"        noticed: {str(failure).splitlines()[0]}")
-        return
-    raise Failure("a run without step 5 was not noticed")
+    expect_noticed(pipeline, whole)
+
+
+def test_without_replay_it_is_noticed(broker, folder):
+    """A restart that leaves the changelog's tail out."""
+    topics, sources, whole = undisturbed(broker, folder, "tail", 18, 10000, SETTINGS)
+    pipeline = Pipeline(broker.address, folder, "tail-killed", FILE, [*sources, *SETTINGS])
+    pipeline.make_topics()
+    Kills(pipeline, topics).at("commit-done", 5, before="store-start:every=60000,")
+    pipeline.start(fault="replay-part:every=skip")
+    pipeline.wait_until_read(topics)
+    pipeline.stop()
+    expect_noticed(pipeline, whole)
 
 
 def test_broker_is_killed(broker, folder):
@@ -250,5 +266,5 @@ def test_stopped_for_too_long(broker, folder):
 
 if __name__ == "__main__":
     main([test_first_pass_on_empty_state, test_exactly_once, test_at_least_once,
-          test_rows_that_left_memory, test_without_step_5_it_is_noticed, test_broker_is_killed,
-          test_stopped_for_too_long])
+          test_rows_that_left_memory, test_without_step_5_it_is_noticed,
+          test_without_replay_it_is_noticed, test_broker_is_killed, test_stopped_for_too_long])

@@ -197,6 +197,18 @@ def last_values(address, topic):
     return rows
 
 
+STARTED = []  # every process that a test has started
+
+
+def end_what_is_left():
+    """A test that failed has not stopped its processes."""
+    for process in STARTED:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    STARTED.clear()
+
+
 class Pipeline:
     """One run of a pipeline under a name of its own: its outputs, its state, its log."""
 
@@ -330,6 +342,7 @@ def main(tests):
     """Runs the test functions, each with (broker address, folder); says how each went."""
     only = [name for name in sys.argv[1:] if not name.startswith("--")]
     failed = 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the broker is stopped
     with Broker() as broker:
         for test in tests:
             if only and test.__name__ not in only:
@@ -342,6 +355,8 @@ def main(tests):
             except (Failure, KafkaException, subprocess.SubprocessError, OSError) as failure:
                 failed += 1
                 print(f"FAILED  {test.__name__}  {time.time() - start:.1f} s\n{failure}", flush=True)
+            finally:
+                end_what_is_left()
     sys.exit(failed > 0)
 
 

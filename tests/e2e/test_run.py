@@ -114,7 +114,7 @@ def number_inputs(records, topic_records):
 
 
 def test_as_the_twin(broker, folder):
-    records = events.make(1, N)
+    records = events.make(1, N, cards=4000 if FULL else 40, shops=2000 if FULL else 25)
     topics, settings = load(broker, "twin", records)
     pipeline = Pipeline(broker.address, folder, "twin", FILE, settings)
     pipeline.run_through(topics)

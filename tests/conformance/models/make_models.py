@@ -148,7 +148,7 @@ def rewritten(folder, model, name, lines, x, change):
     change(model)
     path = folder / f"{name}.json"
     path.write_text(json.dumps(model))
-    booster = xgb.Booster(model_file=path, params={"nthread": 2})
+    booster = xgb.Booster(model_file=path, params={"nthread": 1})
     booster.save_model(folder / f"{name}.ubj")
     write(folder, name, x, predict(booster, x), lines)
 
@@ -192,12 +192,12 @@ def main():
     for seed, (name, params, rounds, kind) in enumerate(CASES):
         rng = np.random.default_rng(1000 + seed)
         x, signal = training_data(rng)
-        params = {"tree_method": "hist", "nthread": 2, "seed": seed, "max_bin": 64, **params}
+        params = {"tree_method": "hist", "nthread": 1, "seed": seed, "max_bin": 64, **params}
         booster = xgb.train(params, matrix(kind, x, signal, rng), rounds)
         booster.save_model(args.folder / f"{name}.json")
         booster.save_model(args.folder / f"{name}.ubj")
         model = json.loads((args.folder / f"{name}.json").read_text())
-        booster = xgb.Booster(model_file=args.folder / f"{name}.ubj", params={"nthread": 2})
+        booster = xgb.Booster(model_file=args.folder / f"{name}.ubj", params={"nthread": 1})
         x = test_rows(args.rows, model, rng)
         y = predict(booster, x)
         write(args.folder, name, x, y, lines)
