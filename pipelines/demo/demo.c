@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "pipelines/demo/demo_feed.h"
 #include "pipelines/demo/demo_screen.h"
 #include "pipelines/demo/demo_watch.h"
+#include "state/folder_lock.h"
 #include "stream/embedded_broker.h"
 
 enum { PARTITIONS = 4, SETS_MAX = 80, DRAW_US = 200000, PATH_BYTES = 4096 };
@@ -49,6 +51,18 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+/* Every demo begins with empty state. What is removed is a state folder that nobody holds, under a
+ * name that no pipeline has: `--folder .` must not cost anybody their own ./state. */
+static enum oz_status clear_state(struct demo *demo, struct oz_error *err)
+{
+    int fd;
+    snprintf(demo->state, sizeof demo->state, "%s/demo-state", demo->config->folder);
+    OZ_TRY(oz_folder_lock(demo->state, &fd, err));
+    nftw(demo->state, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    oz_folder_unlock(fd);
+    return OZ_OK;
+}
+
 /* The example lies beside the sources, beside a build, or where it was installed. */
 static enum oz_status find_pipeline(struct demo *demo, struct oz_error *err)
 {
@@ -57,7 +71,7 @@ static enum oz_status find_pipeline(struct demo *demo, struct oz_error *err)
         "../share/ouzel/examples/card-fraud/pipeline.yaml",
     };
     static const char here[] = "pipelines/examples/card-fraud/pipeline.yaml";
-    char self[PATH_BYTES];
+    char self[PATH_BYTES], path[2 * PATH_BYTES];
     if (demo->config->pipeline || !access(here, R_OK)) {
         snprintf(demo->path, sizeof demo->path, "%s",
                  demo->config->pipeline ? demo->config->pipeline : here);
@@ -70,9 +84,8 @@ static enum oz_status find_pipeline(struct demo *demo, struct oz_error *err)
         slash = strrchr(self, '/');
     }
     for (size_t i = 0; slash && i < OZ_COUNT_OF(places); i++) {
-        int len = snprintf(demo->path, sizeof demo->path, "%.*s/%s", (int)(slash - self), self,
-                           places[i]);
-        if (len < (int)sizeof demo->path && !access(demo->path, R_OK)) return OZ_OK;
+        snprintf(path, sizeof path, "%.*s/%s", (int)(slash - self), self, places[i]);
+        if (!access(path, R_OK) && realpath(path, demo->path)) return OZ_OK;
     }
     OZ_FAIL(err, OZ_ENVIRONMENT,
             "the example's pipeline file is not found: name it with --pipeline");
@@ -94,7 +107,11 @@ static enum oz_status load(struct demo *demo, struct oz_error *err)
     set[n++] = "start=earliest";
     set[n++] = "kafka." FETCH_WAIT_KEY "=" FETCH_WAIT_MS;
     enum oz_status status = oz_program_load(demo->path, set, n, 0, &demo->prg, &mistakes, err);
-    if (mistakes.n) fputs(oz_buf_string(&mistakes.text), stderr);
+    if (mistakes.n) {
+        fputs(oz_buf_string(&mistakes.text), stderr);
+        oz_error_set(err, status, "%zu mistake%s in %s", mistakes.n, mistakes.n == 1 ? "" : "s",
+                     demo->path);
+    }
     oz_mistakes_clear(&mistakes);
     return status;
 }
@@ -230,7 +247,8 @@ static enum oz_status show(struct demo *demo)
     demo->run_stop = true;
     pthread_join(demo->run_thread, NULL);
     demo->run_started = false;
-    oz_demo_screen_summary(&demo->screen, demo->board, seconds, demo->config->folder);
+    if (!atomic_load(&demo->board->failed) || atomic_load(&demo->board->scored))
+        oz_demo_screen_summary(&demo->screen, demo->board, seconds, demo->config->folder);
     return OZ_OK;
 }
 
@@ -271,8 +289,7 @@ static enum oz_status run(struct demo *demo, struct oz_error *err)
     if (mkdir(config->folder, 0777) && errno != EEXIST)
         OZ_FAIL(err, OZ_ENVIRONMENT, "cannot make the folder %s: %s", config->folder,
                 strerror(errno));
-    snprintf(demo->state, sizeof demo->state, "%s/state", config->folder);
-    nftw(demo->state, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    OZ_TRY(clear_state(demo, err));
     OZ_TRY(oz_embedded_broker_start(&demo->broker, err));
     snprintf(demo->address, sizeof demo->address, "%s", oz_embedded_broker_address(demo->broker));
     OZ_TRY(load(demo, err));
