@@ -1,0 +1,421 @@
+#!/usr/bin/env python3
+"""The command line as somebody meets it who mistypes, whose disk is full and whose files are broken:
+the exit code by the table of the formats, the words on the screen, and that nothing is lost or
+overwritten. No Kafka is needed; the standard library does.
+
+    test_cli.py PATH-OF-OUZEL [UNITTEST-OPTIONS]
+
+Exact texts stand here for the mistakes that are made most often; a changed text is a change that users
+see. Elsewhere a word or two of the message are looked for.
+"""
+import gzip
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+OUZEL = str(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build/release/ouzel").resolve())
+EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "pipelines/examples/card-fraud"
+STAMP = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z ", re.MULTILINE)
+
+
+class Result:
+    def __init__(self, done):
+        self.code = done.returncode
+        self.out = done.stdout.decode() if done.stdout is not None else ""
+        self.err = STAMP.sub("", done.stderr.decode(errors="replace"))
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ouzel-cli-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        for name in ("pipeline.yaml", "fraud.ubj", "fraud.golden.csv"):
+            shutil.copy(EXAMPLE / name, self.folder)
+
+    def ouzel(self, *args, code=0, **options):
+        options = {"stdout": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options}
+        done = subprocess.run([OUZEL, *map(str, args)], cwd=self.folder, stderr=subprocess.PIPE, timeout=120,
+                              check=False, **options)
+        result = Result(done)
+        self.assertEqual(result.code, code, result.err)
+        return result
+
+    def edit(self, name, old, new):
+        """Replaces the only place of `old`."""
+        path = self.folder / name
+        text = path.read_text()
+        self.assertEqual(text.count(old), 1, old)
+        path.write_text(text.replace(old, new))
+
+    def events(self, n=200):
+        """Sorted transactions, one a second, of ten customers and three terminals."""
+        return [json.dumps({"tx_id": i, "at": f"2018-04-01T00:{i // 60:02}:{i % 60:02}Z", "customer": f"c{i % 10}",
+                            "terminal": f"t{i % 3}", "amount": 10 + i % 7}) for i in range(n)]
+
+    def write_events(self, name="tx.jsonl", lines=None):
+        path = self.folder / name
+        path.write_text("\n".join(self.events() if lines is None else lines) + "\n")
+        return path
+
+
+class Usage(Case):
+    def test_verbs(self):
+        self.assertIn("usage: ouzel VERB", self.ouzel(code=2).err)
+        self.assertTrue(self.ouzel("runn", code=2).err.startswith("ouzel: unknown verb `runn`: did you mean `run`?\n"))
+        self.assertTrue(self.ouzel("--version").out.startswith("ouzel "))
+        self.assertIn("backfill", self.ouzel("--help").out)
+        for verb in ("run", "check", "topics", "backfill", "demo", "schema"):
+            self.assertIn(f"usage: ouzel {verb}", self.ouzel(verb, "--help").out)
+            self.assertEqual(self.ouzel(verb, "-h").out, self.ouzel(verb, "--help").out)
+
+    def test_arguments(self):
+        for verb in ("run", "check", "topics", "backfill"):
+            self.assertEqual(self.ouzel(verb, code=2).err, f"ouzel {verb}: which pipeline file?\n")
+            self.assertEqual(self.ouzel(verb, "a", "b", code=2).err, f"ouzel {verb}: one pipeline file, not also b\n")
+        self.assertIn("which one? There is `fraud`", self.ouzel("demo", code=2).err)
+        self.ouzel("schema", "x", code=2)
+
+    def test_options(self):
+        say = lambda *args: self.ouzel(*args, code=2).err
+        self.assertEqual(say("run", "--brokerwait", "1s"),
+                         "ouzel run: unknown option --brokerwait: did you mean --broker-wait?: see ouzel run --help\n")
+        self.assertEqual(say("run", "-x"), "ouzel run: unknown option -x: see ouzel run --help\n")
+        self.assertEqual(say("run", "--set"), "ouzel run: --set takes a value\n")
+        self.assertEqual(say("schema", "--reference=1"), "ouzel schema: --reference takes no value\n")
+        self.assertEqual(say("run", "--log-level", "loud"),
+                         "ouzel: loud is no log level: error, warn, info, debug or trace\n")
+        self.assertEqual(say("run", "--log-format", "xml"), "ouzel: xml is no log format: text or json\n")
+        self.assertIn("is no duration", say("run", "--broker-wait", "5", "p.yaml"))
+        self.assertIn("from 1 to", say("topics", "--partitions", "0", "p.yaml"))
+        self.assertIn("at most 64 times --set", say("check", *["--set", "workers=1"] * 65, "pipeline.yaml"))
+
+    def test_output_that_cannot_be_written(self):
+        for args in (["check", "pipeline.yaml"], ["schema"], ["--version"]):
+            with open("/dev/full", "wb") as full:
+                self.assertIn("No space left", self.ouzel(*args, stdout=full, code=7).err)
+
+    def test_closed_output_is_no_place_for_a_table(self):
+        self.write_events()
+        done = subprocess.run(["/bin/sh", "-c", f"exec {OUZEL} backfill pipeline.yaml --from transactions=tx.jsonl >&-"],
+                              cwd=self.folder, stderr=subprocess.PIPE, timeout=60, check=False)
+        self.assertEqual(done.returncode, 7, done.stderr)
+
+
+class PipelineFile(Case):
+    def mistake(self, old, new, text, code=3):
+        self.edit("pipeline.yaml", old, new)
+        self.assertEqual(self.ouzel("check", "pipeline.yaml", code=code).err, text)
+
+    def test_good(self):
+        self.assertIn("golden rows agree", self.ouzel("check", "pipeline.yaml").out)
+
+    def test_missing(self):
+        self.assertEqual(self.ouzel("check", "no.yaml", code=4).err,
+                         "error cannot read `no.yaml`: No such file or directory\n")
+        self.assertIn("Is a directory", self.ouzel("check", ".", code=4).err)
+
+    def test_not_a_pipeline(self):
+        (self.folder / "empty.yaml").touch()
+        self.assertIn("found nothing", self.ouzel("check", "empty.yaml", code=3).err)
+        (self.folder / "huge.yaml").write_text("# " + "x" * (2 << 20))
+        self.assertIn("huge.yaml", self.ouzel("check", "huge.yaml", code=3).err)
+        (self.folder / "binary.yaml").write_bytes(bytes(range(256)))
+        self.assertIn("not text", self.ouzel("check", "binary.yaml", code=3).err)
+
+    def test_misspelt_field(self):
+        self.mistake("customer_mean_1d:   mean(amount) by", "customer_mean_1d:   mean(amout) by",
+                     "pipeline.yaml:33:28: there is no field `amout`; did you mean `amount`?\n"
+                     "   33 |   customer_mean_1d:   mean(amout) by customer over 1d\n"
+                     "      |                            ^\n"
+                     "error 1 mistake in pipeline.yaml\n")
+
+    def test_misspelt_score(self):
+        self.mistake("when: fraud >= 0.8", "when: frud >= 0.8",
+                     "pipeline.yaml:55:23: there is no feature, score or field `frud`; did you mean `fraud`?\n"
+                     "   55 |     high_risk: {when: frud >= 0.8, suppress: 10m by customer}\n"
+                     "      |                       ^\n"
+                     "error 1 mistake in pipeline.yaml\n")
+
+    def test_two_mistakes(self):
+        self.edit("pipeline.yaml", "lateness: 10m", "lateness: 10")
+        self.mistake("delivery: exactly_once", "delivry: exactly_once",
+                     "pipeline.yaml:13:15: expected a duration such as `250ms`, `10m` or `1h30m`, found `10`\n"
+                     "   13 |     lateness: 10\n"
+                     "      |               ^\n"
+                     "pipeline.yaml:57:1: unknown key `delivry`: did you mean `delivery`?\n"
+                     "   57 | delivry: exactly_once              # or at_least_once\n"
+                     "      | ^\n"
+                     "error 2 mistakes in pipeline.yaml\n")
+
+    def test_place_in_a_folded_expression(self):
+        self.mistake("night:              hour(at) <= 6", "night: >\n    hour(at)\n    <= sixe",
+                     "pipeline.yaml:33:8: there is no field or feature `sixe`\n"
+                     "   33 |     <= sixe\n"
+                     "      |        ^\n"
+                     "error 1 mistake in pipeline.yaml\n")
+
+    def test_set(self):
+        check = lambda setting, code: self.ouzel("check", "pipeline.yaml", "--set", setting, code=code).err
+        self.assertEqual(check("workers=0", 3), "--set workers=0: expected 1 to 256, found `0`\n"
+                                                "error 1 mistake in pipeline.yaml\n")
+        self.assertEqual(check("epoch", 2), "error --set epoch: expected key=value\n")
+        self.assertIn("did you mean `every`?", check("epoch.evry=1s", 3))
+        self.assertEqual(check("features.x=amount * 2", 0), "")
+
+    def test_unset_variable(self):
+        self.edit("pipeline.yaml", "${KAFKA:-localhost:9092}", "${KAFKA_NOT_SET}")
+        self.assertIn("the environment variable `KAFKA_NOT_SET` is not set", self.ouzel("check", "pipeline.yaml", code=3).err)
+
+    def test_kafka_settings(self):
+        check = lambda code, *sets: self.ouzel("check", "pipeline.yaml", *sum((["--set", s] for s in sets), []), code=code).err
+        self.assertIn("did you mean bootstrap.servers?", check(3, "kafka.bootstrap.server=x"))
+        self.assertIn("is set by the engine", check(3, "kafka.group.id=x"))
+        self.assertEqual(check(0, "kafka.security.protocol=SASL_SSL", "kafka.sasl.mechanism=PLAIN",
+                               "kafka.sasl.username=u", "kafka.sasl.password=p"), "")
+        self.assertNotIn("hunter2", check(3, "kafka.sasl.password=hunter2", "kafka.sasl.mechanizm=PLAIN"))
+
+
+class Models(Case):
+    def refused(self, code, *words):
+        err = self.ouzel("check", "pipeline.yaml", code=code).err
+        for word in words:
+            self.assertIn(word, err)
+
+    def test_missing(self):
+        (self.folder / "fraud.ubj").unlink()
+        self.refused(4, "fraud.ubj: the model cannot be opened")
+
+    def test_broken(self):
+        model = self.folder / "fraud.ubj"
+        whole = model.read_bytes()
+        for broken in (b"", b"hello", whole[:-1], whole[:100000], whole + b"x"):
+            model.write_bytes(broken)
+            self.refused(6, "fraud.ubj")
+
+    def test_other_json(self):
+        (self.folder / "fraud.ubj").write_text('{"name": "John"}')
+        self.refused(6, "this is no model of XGBoost")
+
+    def test_golden_rows(self):
+        golden = self.folder / "fraud.golden.csv"
+        whole = golden.read_text()
+        lines = whole.splitlines()
+        for text, word in (("", "empty"), (lines[0] + "\n", "there are no rows"), (whole[:5000], "cells for"),
+                           (whole.replace("amount,", "amuont,", 1), '"amuont", is not one of the model\'s'),
+                           (whole.replace(lines[4], lines[4].rsplit(",", 1)[0] + ",0.123"), "the trainer predicted 0.123")):
+            golden.write_text(text)
+            self.refused(6, "fraud.golden.csv", word)
+        golden.unlink()
+        self.refused(4, "the golden rows cannot be opened", "what the trainer predicted")
+        golden.mkdir()
+        self.refused(4, "Is a directory")
+
+    def test_feature_is_missing(self):
+        self.edit("pipeline.yaml", "  night:              hour(at) <= 6\n", "")
+        self.refused(3, "the model `fraud` wants a feature `night` that is not defined")
+
+
+class Backfill(Case):
+    def backfill(self, *args, code=0, source="tx.jsonl", **options):
+        return self.ouzel("backfill", "pipeline.yaml", "--from", f"transactions={source}", *args, code=code, **options)
+
+    def table(self, source="tx.jsonl"):
+        self.backfill("-o", "out.csv", source=source)
+        return (self.folder / "out.csv").read_text()
+
+    def test_forms_of_a_file(self):
+        """Packed, with CRLF, without a last newline: the same table."""
+        plain = self.write_events().read_text()
+        table = self.table()
+        self.assertEqual(table.count("\n"), 201)
+        (self.folder / "crlf.jsonl").write_bytes(plain.replace("\n", "\r\n").encode())
+        (self.folder / "cut.jsonl").write_text(plain[:-1])
+        (self.folder / "packed.jsonl").write_bytes(gzip.compress(plain.encode()))
+        for source in ("crlf.jsonl", "cut.jsonl", "packed.jsonl"):
+            self.assertEqual(self.table(source), table, source)
+        with open(self.folder / "tx.jsonl", "rb") as stdin:
+            self.assertEqual(self.backfill(source="/dev/stdin", stdin=stdin).out, table)
+
+    def test_empty_file(self):
+        self.write_events(lines=[]).write_text("")
+        self.assertEqual(self.table().count("\n"), 1)
+
+    def test_broken_lines(self):
+        lines = self.events(8)
+        bad = ['{"tx_id":', "[]", '{"tx_id":1}', "\x00\x01", "null", "{}", "x" * 100000]
+        self.write_events(lines=lines[:4] + bad + lines[4:])
+        err = self.backfill("-o", "out.csv").err
+        self.assertIn("warn  tx.jsonl:5: not taken: not valid JSON", err)
+        self.assertIn("more records like these are only counted", err)
+        self.assertIn("8 lines", err)
+        self.assertIn("7 records not taken", err)
+
+    def test_empty_key_of_an_entity(self):
+        event = json.loads(self.events(1)[0])
+        event["terminal"] = ""
+        self.write_events(lines=[json.dumps(event)] * 3)
+        lines = self.table().splitlines()
+        count = lines[0].split(",").index("terminal_count_7d")
+        self.assertEqual([line.split(",")[count] for line in lines[1:]], ["", "", ""])
+
+    def test_damaged_packing(self):
+        self.write_events()
+        whole = gzip.compress((self.folder / "tx.jsonl").read_bytes())
+        (self.folder / "tx.jsonl.gz").write_bytes(whole[:-100])
+        self.assertIn("cut short", self.backfill("-o", "out.csv", code=4, source="tx.jsonl.gz").err)
+        self.assertEqual(list(self.folder.glob("out.csv*")), [])
+
+    def test_unsorted(self):
+        lines = self.events(10)
+        self.write_events(lines=lines[5:] + lines[:5])
+        self.assertIn("tx.jsonl:6: the file is not sorted", self.backfill("-o", "out.csv", code=1).err)
+        self.assertEqual(list(self.folder.glob("out.csv*")), [])
+
+    def test_wrong_sources(self):
+        self.write_events()
+        self.assertIn("--from transactions=FILE", self.ouzel("backfill", "pipeline.yaml", code=2).err)
+        self.assertIn("has no source `x`", self.ouzel("backfill", "pipeline.yaml", "--from", "x=tx.jsonl", code=2).err)
+        self.assertIn("No such file", self.backfill(code=4, source="no.jsonl").err)
+        self.assertIn("one file a source", self.backfill("--from", "transactions=tx.jsonl", code=2).err)
+        self.assertIn("needs its file", self.backfill("--target", "labels.fraud", code=2).err)
+        self.assertIn("is text", self.backfill("--from", "labels=tx.jsonl", "--target", "labels.terminal", code=2).err)
+        self.assertIn("no regular file", self.backfill("--from", "labels=/dev/stdin", "--target", "labels.fraud", code=2,
+                                                       stdin=subprocess.DEVNULL).err)
+
+    def test_output_is_never_the_input(self):
+        path = self.write_events("tx.csv")
+        before = path.read_bytes()
+        self.assertIn("is the file of `transactions`", self.backfill("-o", "./tx.csv", code=2, source="tx.csv").err)
+        self.assertEqual(path.read_bytes(), before)
+
+    def test_output_names(self):
+        self.write_events()
+        self.assertIn("cannot make no/out.csv.part", self.backfill("-o", "no/out.csv", code=4).err)
+        self.assertIn("is a folder", self.backfill("-o", ".", code=4).err)
+        self.assertIn("a .csv or a .csv.zst, not out.parquet", self.backfill("-o", "out.parquet", code=2).err)
+        self.assertFalse((self.folder / "out.parquet").exists())
+
+    def test_pipe_is_written_and_stays_a_pipe(self):
+        self.write_events()
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+        self.backfill("-o", "pipe")
+        out, _ = reader.communicate(timeout=30)
+        self.assertEqual(out.decode(), self.table())
+        self.assertTrue(pipe.is_fifo())
+
+    def test_full_disk(self):
+        self.write_events()
+        with open("/dev/full", "wb") as full:
+            self.assertIn("No space left", self.backfill(code=7, stdout=full).err)
+
+    def test_state_folder(self):
+        self.write_events()
+        self.backfill("-o", "out.csv", "--state", "rows")
+        self.assertIn("is in use already", self.backfill("-o", "out.csv", "--state", "rows", code=5).err)
+        self.assertIn("Not a directory", self.backfill("-o", "out.csv", "--state", "tx.jsonl", code=4).err)
+        self.assertIn("is no state folder", self.backfill("-o", "out.csv", "--state", ".", code=5).err)
+
+    def test_temporary_folder_is_removed(self):
+        self.write_events()
+        scratch = self.folder / "scratch"
+        scratch.mkdir()
+        self.backfill("-o", "out.csv", env={**os.environ, "TMPDIR": str(scratch)})
+        self.assertEqual(list(scratch.iterdir()), [])
+        self.backfill("-o", "out.csv", env={**os.environ, "TMPDIR": "/nowhere"}, code=4)
+
+    def test_interrupted(self):
+        pipe = self.folder / "tx.jsonl"
+        os.mkfifo(pipe)
+        child = subprocess.Popen([OUZEL, "backfill", "pipeline.yaml", "--from", "transactions=tx.jsonl", "-o", "out.csv"],
+                                 cwd=self.folder, stderr=subprocess.PIPE)
+        with open(pipe, "w") as feed:
+            feed.write("\n".join(self.events()) + "\n")
+            feed.flush()
+            time.sleep(1)
+            child.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        _, err = child.communicate(timeout=30)
+        self.assertEqual(child.returncode, 7, err)
+        self.assertIn("stopped before the end", err.decode())
+        self.assertEqual(list(self.folder.glob("out.csv*")), [])
+
+
+class Broker(Case):
+    def test_none_answers(self):
+        err = self.ouzel("run", "pipeline.yaml", "--broker-wait", "1s", "--set", "kafka.bootstrap.servers=127.0.0.1:1", code=4).err
+        self.assertIn("no broker answers at 127.0.0.1:1", err)
+        self.assertIn("is bootstrap.servers right?", err)
+        self.assertFalse((self.folder / "state").exists())
+
+    def stop_while_waiting(self, n_signals, gap_s):
+        child = subprocess.Popen([OUZEL, "run", "pipeline.yaml", "--set", "kafka.bootstrap.servers=127.0.0.1:1"],
+                                 cwd=self.folder, stderr=subprocess.PIPE)
+        child.stderr.readline()
+        for _ in range(n_signals):
+            child.send_signal(signal.SIGTERM)
+            time.sleep(gap_s)
+        child.communicate(timeout=30)
+        return child.returncode
+
+    def test_stopped_while_waiting(self):
+        self.assertEqual(self.stop_while_waiting(1, 0), 0)
+
+    def test_one_stop_may_come_twice(self):
+        self.assertEqual(self.stop_while_waiting(2, 0.001), 0)
+
+
+class Demo(Case):
+    def demo(self, *args, code=0):
+        return self.ouzel("demo", "fraud", "--for", "2s", "--rate", "500", *args, code=code)
+
+    def test_arguments(self):
+        self.assertIn("there is `fraud`, and no `frod`", self.ouzel("demo", "frod", code=2).err)
+        for args in (["--rate", "x"], ["--rate", "0"], ["--for", "x"], ["--days", "0"]):
+            self.ouzel("demo", "fraud", *args, code=2)
+
+    def test_runs_and_leaves_the_folder_alone(self):
+        """In a folder with a pipeline's own state, which stays."""
+        own = self.folder / "state"
+        own.mkdir()
+        (own / "ouzel.lock").touch()
+        (own / "rows").write_text("precious")
+        out = self.demo("--folder", ".").out
+        self.assertIn("Summary", out)
+        self.assertEqual((own / "rows").read_text(), "precious")
+
+    def test_folder_is_a_file(self):
+        (self.folder / "file").touch()
+        result = self.demo("--folder", "file", code=4)
+        self.assertIn("Not a directory", result.err)
+        self.assertNotIn("Summary", result.out)
+
+    def test_two_at_once(self):
+        first = subprocess.Popen([OUZEL, "demo", "fraud", "--for", "6s", "--rate", "500"], cwd=self.folder,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        first.stderr.readline()
+        time.sleep(2)
+        self.assertIn("is in use by process", self.demo(code=5).err)
+        first.communicate(timeout=60)
+        self.assertEqual(first.returncode, 0)
+
+    def test_mistake_in_a_setting(self):
+        self.assertIn("--set workers=x: expected a whole number, found `x`\n", self.demo("--set", "workers=x", code=3).err)
+
+    def test_write(self):
+        self.ouzel("demo", "fraud", "--write", "data", "--days", "2", "--customers", "20", "--terminals", "20")
+        self.assertEqual(sorted(path.name for path in (self.folder / "data").iterdir()),
+                         ["labels.jsonl.zst", "transactions.jsonl.zst"])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])
