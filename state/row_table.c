@@ -140,8 +140,10 @@ static enum oz_status grow_entries(struct oz_row_table *table, struct oz_error *
 static enum oz_status grow_numbers(struct oz_row_table *table, struct oz_error *err)
 {
     size_t n_bytes = table->cap_numbers * sizeof *table->row;
-    void *row = mremap(table->row, n_bytes, 2 * n_bytes, MREMAP_MAYMOVE);
-    if (row == MAP_FAILED) return oz_no_memory(err);
+    void **row = map(2 * n_bytes);
+    if (!row) return oz_no_memory(err);
+    memcpy(row, table->row, n_bytes);
+    munmap(table->row, n_bytes);
     table->row = row;
     table->cap_numbers *= 2;
     return OZ_OK;

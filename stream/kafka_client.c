@@ -83,7 +83,7 @@ static enum oz_status ask_topic(rd_kafka_t *rk, struct oz_topic_info *topic, int
 enum oz_status oz_kafka_partitions(rd_kafka_t *rk, struct oz_kafka_link *link,
                                    const struct oz_kafka_config *config,
                                    struct oz_topic_info *topic, size_t n, int64_t wait_us,
-                                   const volatile bool *stop, struct oz_error *err)
+                                   const atomic_bool *stop, struct oz_error *err)
 {
     int64_t until_us = oz_monotonic_us() + wait_us;
     bool said = false;
@@ -115,7 +115,7 @@ enum oz_status oz_kafka_partitions(rd_kafka_t *rk, struct oz_kafka_link *link,
 }
 
 enum oz_status oz_kafka_topics(const struct oz_kafka_config *config, struct oz_topic_info *topic,
-                               size_t n, int64_t wait_us, const volatile bool *stop,
+                               size_t n, int64_t wait_us, const atomic_bool *stop,
                                struct oz_error *err)
 {
     struct oz_kafka_link link = {.what = "client"};

@@ -3,6 +3,8 @@
  * Threads: any. Ownership: a settings list is borrowed. */
 #ifndef OZ_STREAM_KAFKA_CLIENT_H
 #define OZ_STREAM_KAFKA_CLIENT_H
+#include <stdatomic.h>
+
 #include "base/buf.h"
 #include "state/store.h"
 
@@ -30,7 +32,7 @@ enum oz_status oz_kafka_check_settings(const struct oz_kafka_config *config, siz
  * wait_us have passed, then OZ_ENVIRONMENT. `stop` (nullable) is looked at in between: OZ_RETRY
  * when it is set. */
 enum oz_status oz_kafka_topics(const struct oz_kafka_config *config, struct oz_topic_info *topic,
-                               size_t n, int64_t wait_us, const volatile bool *stop,
+                               size_t n, int64_t wait_us, const atomic_bool *stop,
                                struct oz_error *err) OZ_MUST_USE;
 
 struct oz_new_topic {

@@ -7,6 +7,7 @@
  * Ownership: the link outlives its client. */
 #ifndef OZ_STREAM_KAFKA_HANDLES_H
 #define OZ_STREAM_KAFKA_HANDLES_H
+#include <stdatomic.h>
 #include <librdkafka/rdkafka.h>
 #include "stream/kafka_client.h"
 #include "stream/source.h"
@@ -79,7 +80,7 @@ enum oz_status oz_kafka_list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_li
 enum oz_status oz_kafka_partitions(rd_kafka_t *rk, struct oz_kafka_link *link,
                                    const struct oz_kafka_config *config,
                                    struct oz_topic_info *topic, size_t n, int64_t wait_us,
-                                   const volatile bool *stop, struct oz_error *err) OZ_MUST_USE;
+                                   const atomic_bool *stop, struct oz_error *err) OZ_MUST_USE;
 
 /* Of a source that was opened by oz_kafka_source_open(). */
 rd_kafka_t *oz_kafka_source_client(const struct oz_source *src);

@@ -467,7 +467,7 @@ out:
     return status;
 }
 
-static enum oz_status join(struct kafka_source *source, int64_t wait_us, const volatile bool *stop,
+static enum oz_status join(struct kafka_source *source, int64_t wait_us, const atomic_bool *stop,
                            struct oz_error *err)
 {
     static const uint64_t one = 1;
@@ -498,7 +498,7 @@ static enum oz_status join(struct kafka_source *source, int64_t wait_us, const v
 
 enum oz_status oz_kafka_source_open(const struct oz_kafka_source_config *config,
                                     const struct oz_positions *from, int64_t wait_us,
-                                    const volatile bool *stop, struct oz_source **ret_source,
+                                    const atomic_bool *stop, struct oz_source **ret_source,
                                     struct oz_error *err)
 {
     OZ_ASSERT(config->n_sources && config->n_sources <= OZ_SOURCES_MAX && config->n_partitions &&

@@ -5,6 +5,8 @@
  * Close it only when every record has been released. */
 #ifndef OZ_STREAM_KAFKA_SOURCE_H
 #define OZ_STREAM_KAFKA_SOURCE_H
+#include <stdatomic.h>
+
 #include "stream/kafka_client.h"
 #include "stream/source.h"
 
@@ -22,7 +24,7 @@ struct oz_kafka_source_config {
 /* Joins the group, waits for all partitions and starts at `from`. Blocks at most wait_us. */
 enum oz_status oz_kafka_source_open(const struct oz_kafka_source_config *config,
                                     const struct oz_positions *from, int64_t wait_us,
-                                    const volatile bool *stop, struct oz_source **ret_source,
+                                    const atomic_bool *stop, struct oz_source **ret_source,
                                     struct oz_error *err) OZ_MUST_USE;
 /* After an abort: forget what is buffered and read again from these offsets. */
 enum oz_status oz_kafka_source_seek(struct oz_source *src, const struct oz_positions *to,

@@ -17,24 +17,20 @@ static bool take(void *ctx, int key, const char *value)
 }
 
 /* The client's own settings, which only the client can judge. */
-static int check_kafka(const struct oz_program *prg)
+static int check_kafka(struct oz_program *prg)
 {
     const struct oz_pipeline *pl = &prg->pipeline;
-    struct oz_kafka_setting *setting = oz_calloc(pl->n_kafka + 1, sizeof *setting);
     struct oz_error err = {0};
-    if (!setting) return oz_report(oz_no_memory(&err), &err);
-    for (size_t i = 0; i < pl->n_kafka; i++)
-        setting[i] = (struct oz_kafka_setting){pl->kafka[i].key, pl->kafka[i].value};
-    struct oz_kafka_config config = {setting, pl->n_kafka, pl->name};
-    size_t bad = 0;
-    enum oz_status status = oz_kafka_check_settings(&config, &bad, &err);
+    struct oz_kafka_config config;
+    size_t bad = pl->n_kafka;
+    enum oz_status status = oz_program_client(prg, pl->name, &config, &err);
+    if (status == OZ_OK) status = oz_kafka_check_settings(&config, &bad, &err);
     if (status != OZ_OK && bad < pl->n_kafka) {
         struct oz_mistakes mistakes = {0};
         oz_pipeline_mistake(pl, &mistakes, pl->kafka[bad].place, 0, "%s", err.message);
         fputs(oz_buf_string(&mistakes.text), stderr);
         oz_mistakes_clear(&mistakes);
     }
-    oz_free(setting);
     return oz_report(status, &err);
 }
 

@@ -97,12 +97,8 @@ static enum oz_status topics(struct oz_program *prg, const struct topics_options
 {
     const struct oz_pipeline *pl = &prg->pipeline;
     struct topic_list list = {.n = 0};
-    struct oz_kafka_setting *setting =
-        oz_arena_zeroed(&prg->arena, pl->n_kafka + 1, sizeof *setting);
-    if (!setting) return oz_no_memory(err);
-    for (size_t i = 0; i < pl->n_kafka; i++)
-        setting[i] = (struct oz_kafka_setting){pl->kafka[i].key, pl->kafka[i].value};
-    struct oz_kafka_config config = {setting, pl->n_kafka, pl->name};
+    struct oz_kafka_config config;
+    OZ_TRY(oz_program_client(prg, pl->name, &config, err));
     for (size_t s = 0; s < pl->n_sources; s++) add(&list, pl->source[s].topic, false);
     for (uint32_t e = 0; e < prg->plan->n_entities; e++)
         add(&list, oz_program_changelog(prg, e), true);

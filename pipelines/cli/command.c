@@ -33,13 +33,13 @@ const struct oz_command oz_commands[] = {
     {NULL, NULL, NULL, NULL, false},
 };
 
-volatile bool oz_stop;
+atomic_bool oz_stop;
 
 /* A second signal ends the process at once: but `timeout`, some supervisors and a terminal's
  * wrapper scripts send one stop twice, to the process and to its group. */
 static void on_signal(int signal)
 {
-    static volatile int64_t stopped_us;
+    static _Atomic int64_t stopped_us;
     int64_t now = oz_monotonic_us();
     if (oz_stop && now - stopped_us > SAME_STOP_US) _exit(128 + signal);
     if (!oz_stop) stopped_us = now;

@@ -4,6 +4,8 @@
  * none. */
 #ifndef OZ_PIPELINES_CLI_COMMAND_H
 #define OZ_PIPELINES_CLI_COMMAND_H
+#include <stdatomic.h>
+
 #include "pipelines/run/program.h"
 
 struct oz_command {
@@ -41,7 +43,7 @@ int oz_load_program(const char *path, const struct oz_common_options *common, un
                     struct oz_program **ret_program);
 
 /* SIGINT and SIGTERM set it; a second one, later than 300 ms, ends the process at once. */
-extern volatile bool oz_stop;
+extern atomic_bool oz_stop;
 void oz_catch_signals(void);
 
 int oz_cmd_run(int argc, char **argv);

@@ -1,7 +1,6 @@
 #include "pipelines/demo/demo.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/instant.h"
 #include "base/log.h"
 #include "pipelines/demo/demo_feed.h"
@@ -36,20 +36,12 @@ struct demo {
     pthread_t run_thread, feed_thread, watch_thread;
     bool run_started, feed_started, watch_started;
     struct oz_runner_config runner;
-    volatile bool run_stop;
+    atomic_bool run_stop;
     atomic_bool run_ready;
     struct oz_error run_err;
     char path[PATH_BYTES], state[PATH_BYTES], address[256];
     struct oz_kafka_setting setting[2];
 };
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
 
 /* Every demo begins with empty state. What is removed is a state folder that nobody holds, under a
  * name that no pipeline has: `--folder .` must not cost anybody their own ./state. */
@@ -58,7 +50,7 @@ static enum oz_status clear_state(struct demo *demo, struct oz_error *err)
     int fd;
     snprintf(demo->state, sizeof demo->state, "%s/demo-state", demo->config->folder);
     OZ_TRY(oz_folder_lock(demo->state, &fd, err));
-    nftw(demo->state, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    oz_folder_remove(demo->state);
     oz_folder_unlock(fd);
     return OZ_OK;
 }

@@ -5,6 +5,8 @@
  * Errors: as the parts give them. Leaves nothing behind but its folder. */
 #ifndef OZ_PIPELINES_DEMO_DEMO_H
 #define OZ_PIPELINES_DEMO_DEMO_H
+#include <stdatomic.h>
+
 #include "pipelines/demo/fraud_generator.h"
 
 struct oz_demo_config {
@@ -15,7 +17,7 @@ struct oz_demo_config {
     struct oz_fraud_config fraud; /* start_us 0: chosen so that the end is not in the future */
     const char *const *set;
     size_t n_set;
-    const volatile bool *stop;
+    const atomic_bool *stop;
 };
 enum oz_status oz_demo_fraud(const struct oz_demo_config *config, struct oz_error *err) OZ_MUST_USE;
 #endif

@@ -1,13 +1,13 @@
 #include "pipelines/run/backfill.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/instant.h"
 #include "base/log.h"
 #include "base/number.h"
@@ -16,7 +16,7 @@
 #include "pipelines/run/truth.h"
 #include "stream/file_source.h"
 
-enum { STORE_SHARE = 4, STORE_MEMORY_MIN = 16 << 20, BAD_RECORDS_SAID = 5 };
+enum { BAD_RECORDS_SAID = 5 };
 
 struct backfill {
     const struct oz_backfill_config *config;
@@ -34,14 +34,6 @@ struct backfill {
     uint64_t n_bad;
     struct oz_backfill_result result;
 };
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
 
 static enum oz_status make_temp_dir(struct backfill *bf, struct oz_error *err)
 {
@@ -110,19 +102,8 @@ static enum oz_status open_all(struct backfill *bf, struct oz_error *err)
         OZ_TRY(make_temp_dir(bf, err));
         dir = bf->temp_dir;
     }
-    uint64_t memory = pl->state_memory_bytes;
-    size_t store = OZ_MAX((size_t)(memory / STORE_SHARE), (size_t)STORE_MEMORY_MIN);
-    OZ_TRY(oz_store_open(dir, store, &bf->store, err));
+    OZ_TRY(oz_engine_open(bf->prg, dir, 1, &bf->store, &bf->engine, err));
     OZ_TRY(check_unused(bf->store, err));
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    struct oz_engine_config config = {
-        .program = bf->prg,
-        .store = bf->store,
-        .n_workers = pl->workers ? pl->workers : (uint32_t)OZ_MAX(cores, 1),
-        .n_partitions = 1,
-        .rows_memory_bytes = (size_t)memory - store,
-    };
-    OZ_TRY(oz_engine_new(&config, &bf->engine, err));
     uint32_t n = oz_engine_n_workers(bf->engine);
     bf->record = oz_calloc(pl->batch_rows, sizeof *bf->record);
     bf->sealed = oz_calloc(n, sizeof *bf->sealed);
@@ -304,7 +285,7 @@ static void close_all(struct backfill *bf)
     oz_free(bf->record);
     oz_free(bf->sealed);
     oz_buf_clear(&bf->line);
-    if (bf->temp_dir[0]) nftw(bf->temp_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (bf->temp_dir[0]) oz_folder_remove(bf->temp_dir);
 }
 
 enum oz_status oz_backfill(const struct oz_backfill_config *config,

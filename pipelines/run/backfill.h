@@ -7,6 +7,8 @@
  * Errors: as the engine's and the files'; bad records are counted, and the first ones said. */
 #ifndef OZ_PIPELINES_RUN_BACKFILL_H
 #define OZ_PIPELINES_RUN_BACKFILL_H
+#include <stdatomic.h>
+
 #include "pipelines/run/engine.h"
 
 struct oz_backfill_config {
@@ -16,7 +18,7 @@ struct oz_backfill_config {
     const char *output;
     const char *state_dir; /* NULL: a folder that is removed at the end */
     bool with_scores;
-    const volatile bool *stop;
+    const atomic_bool *stop;
 };
 struct oz_backfill_result {
     struct oz_engine_stats engine;

@@ -1,9 +1,13 @@
 #include "pipelines/run/engine.h"
 
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/number.h"
 
+/* A part of state.memory is RocksDB's. */
+enum { STORE_SHARE = 4, STORE_MEMORY_MIN = 16 << 20 };
 enum { PREFETCH_ROW = 16, PREFETCH_RINGS = 8, LONG_KEY_BYTES = 24 };
 
 /* What one worker has to itself. */
@@ -105,6 +109,30 @@ enum oz_status oz_engine_new(const struct oz_engine_config *config, struct oz_en
 out:
     oz_engine_free(eng);
     return status;
+}
+
+static uint32_t workers_of(const struct oz_pipeline *pl)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t n = pl->workers ? pl->workers : (uint32_t)OZ_MAX(cores, 1);
+    return OZ_MIN(n, OZ_WORKERS_MAX);
+}
+
+enum oz_status oz_engine_open(const struct oz_program *program, const char *state_dir,
+                              uint32_t n_partitions, struct oz_store **ret_store,
+                              struct oz_engine **ret_engine, struct oz_error *err)
+{
+    size_t memory = program->pipeline.state_memory_bytes;
+    size_t store = OZ_MAX(memory / STORE_SHARE, (size_t)STORE_MEMORY_MIN);
+    OZ_TRY(oz_store_open(state_dir, store, ret_store, err));
+    struct oz_engine_config config = {
+        .program = program,
+        .store = *ret_store,
+        .n_workers = workers_of(&program->pipeline),
+        .n_partitions = n_partitions,
+        .rows_memory_bytes = memory - store,
+    };
+    return oz_engine_new(&config, ret_engine, err);
 }
 
 void oz_engine_free(struct oz_engine *eng)

@@ -306,3 +306,16 @@ const char *oz_program_transactional_id(struct oz_program *prg)
 {
     return oz_arena_printf(&prg->arena, "ouzel.%s.%s", prg->pipeline.name, prg->pipeline.instance);
 }
+
+enum oz_status oz_program_client(struct oz_program *prg, const char *client_id,
+                                 struct oz_kafka_config *ret_config, struct oz_error *err)
+{
+    const struct oz_pipeline *pl = &prg->pipeline;
+    struct oz_kafka_setting *setting =
+        oz_arena_zeroed(&prg->arena, pl->n_kafka + 1, sizeof *setting);
+    if (!setting) return oz_no_memory(err);
+    for (size_t i = 0; i < pl->n_kafka; i++)
+        setting[i] = (struct oz_kafka_setting){pl->kafka[i].key, pl->kafka[i].value};
+    *ret_config = (struct oz_kafka_config){setting, pl->n_kafka, client_id};
+    return OZ_OK;
+}

@@ -13,6 +13,7 @@
 #include "features/row.h"
 #include "models/model.h"
 #include "pipelines/config/pipeline.h"
+#include "stream/kafka_client.h"
 
 enum { OZ_MODELS_MAX = 16 };
 
@@ -54,4 +55,8 @@ void oz_program_free(struct oz_program *program);
 const char *oz_program_group(struct oz_program *program);
 const char *oz_program_changelog(struct oz_program *program, uint32_t entity);
 const char *oz_program_transactional_id(struct oz_program *program);
+/* What the clients of this pipeline share: its `kafka:` settings, kept in the program's arena. */
+enum oz_status oz_program_client(struct oz_program *program, const char *client_id,
+                                 struct oz_kafka_config *ret_config,
+                                 struct oz_error *err) OZ_MUST_USE;
 #endif

@@ -1,7 +1,4 @@
 #include "pipelines/run/runner.h"
-
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/instant.h"
@@ -10,8 +7,7 @@
 #include "state/replay.h"
 #include "stream/kafka_source.h"
 
-/* a fourth of state.memory is RocksDB's */
-enum { STORE_SHARE = 4, STORE_MEMORY_MIN = 16 << 20, ABORTS_MAX = 10 };
+enum { ABORTS_MAX = 10 };
 #define TOPIC_WAIT_US       (60 * OZ_US_PER_SECOND)
 #define JOIN_WAIT_US        (120 * OZ_US_PER_SECOND)
 #define REPLAY_WAIT_US      (90 * OZ_US_PER_SECOND)
@@ -25,7 +21,6 @@ struct runner {
     uint32_t n_partitions, n_sources, n_entities;
     bool exactly_once;
     struct oz_kafka_config client;
-    struct oz_kafka_setting *setting;
     const char *source_topic[OZ_SOURCES_MAX];
     bool scored[OZ_SOURCES_MAX];
     const char *changelog_topic[OZ_ENTITIES_MAX];
@@ -90,13 +85,10 @@ static enum oz_status take_config(struct runner *run, struct oz_error *err)
     run->n_sources = (uint32_t)pl->n_sources;
     run->n_entities = run->prg->plan->n_entities;
     run->exactly_once = run->config->delivery == OZ_EXACTLY_ONCE;
-    run->setting = oz_calloc(pl->n_kafka + 1, sizeof *run->setting);
     run->record = oz_calloc(pl->batch_rows, sizeof *run->record);
     run->group = oz_program_group(run->prg);
-    if (!run->setting || !run->record || !run->group) return oz_no_memory(err);
-    for (size_t i = 0; i < pl->n_kafka; i++)
-        run->setting[i] = (struct oz_kafka_setting){pl->kafka[i].key, pl->kafka[i].value};
-    run->client = (struct oz_kafka_config){run->setting, pl->n_kafka, run->group};
+    if (!run->record || !run->group) return oz_no_memory(err);
+    OZ_TRY(oz_program_client(run->prg, run->group, &run->client, err));
     for (uint32_t s = 0; s < run->n_sources; s++) {
         run->source_topic[s] = pl->source[s].topic;
         run->scored[s] = pl->source[s].schema.scored;
@@ -105,28 +97,6 @@ static enum oz_status take_config(struct runner *run, struct oz_error *err)
         if (!(run->changelog_topic[e] = oz_program_changelog(run->prg, e)))
             return oz_no_memory(err);
     return OZ_OK;
-}
-
-static uint32_t n_workers(const struct oz_pipeline *pl)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t n = pl->workers ? pl->workers : (uint32_t)OZ_MAX(cores, 1);
-    return OZ_MIN(n, OZ_WORKERS_MAX);
-}
-
-static enum oz_status open_state(struct runner *run, struct oz_error *err)
-{
-    uint64_t memory = run->pl->state_memory_bytes;
-    size_t store = OZ_MAX((size_t)(memory / STORE_SHARE), (size_t)STORE_MEMORY_MIN);
-    OZ_TRY(oz_store_open(run->config->state_dir, store, &run->store, err));
-    struct oz_engine_config config = {
-        .program = run->prg,
-        .store = run->store,
-        .n_workers = n_workers(run->pl),
-        .n_partitions = run->n_partitions,
-        .rows_memory_bytes = (size_t)memory - store,
-    };
-    return oz_engine_new(&config, &run->engine, err);
 }
 
 /* Opening the sink fences whoever has the same instance name. A start that is going to be refused
@@ -264,7 +234,8 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
     OZ_TRY(check_topics(run, err));
     if (!config->embedded)
         OZ_TRY(oz_kafka_group_is_free(&run->client, run->group, run->pl->instance, err));
-    OZ_TRY(open_state(run, err));
+    OZ_TRY(oz_engine_open(run->prg, config->state_dir, run->n_partitions, &run->store, &run->engine,
+                          err));
     OZ_TRY(check_state_is_here(run, err));
     OZ_TRY(oz_sink_open(&run->client,
                         run->exactly_once ? oz_program_transactional_id(run->prg) : NULL,
@@ -450,7 +421,6 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
     oz_engine_free(run.engine);
     oz_store_close(run.store);
     oz_positions_clear(&run.next);
-    oz_free(run.setting);
     oz_free(run.record);
     return status;
 }

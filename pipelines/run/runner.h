@@ -9,6 +9,8 @@
  * */
 #ifndef OZ_PIPELINES_RUN_RUNNER_H
 #define OZ_PIPELINES_RUN_RUNNER_H
+#include <stdatomic.h>
+
 #include "pipelines/run/emitter.h"
 #include "pipelines/run/outputs.h"
 
@@ -27,7 +29,7 @@ struct oz_runner_config {
     enum oz_delivery delivery;
     bool embedded; /* the broker is the mock cluster: it cannot list a group's members */
     int64_t broker_wait_us;
-    const volatile bool *stop;
+    const atomic_bool *stop;
     /* Called every status_us from the loop, and once at the end; may be NULL. */
     void (*status)(void *ctx, const struct oz_runner_stats *stats);
     void *status_ctx;

@@ -9,11 +9,11 @@
  * Prints a line a stage, as they appear in `stages` below: name, nanoseconds of a worker's time per
  * event, million events a second of one core. "features" is the whole feature stage: values, rows
  * and expressions. The last line sums everything up. */
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/instant.h"
@@ -188,14 +188,6 @@ static void report(const struct bench *b, const struct oz_engine_stats *before)
            (double)n / (double)(b->batch_us + b->outputs_us + b->seal_us + b->store_us));
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void close_all(struct bench *b)
 {
     for (int i = 0; i < FLUSH_EPOCHS; i++) {
@@ -209,7 +201,7 @@ static void close_all(struct bench *b)
     oz_program_free(b->prg);
     oz_free(b->record);
     oz_buf_clear(&b->bytes);
-    nftw(b->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    oz_folder_remove(b->dir);
 }
 
 int main(int argc, char **argv)

@@ -203,5 +203,26 @@ def test_catching_up(broker, folder):
     print(f"        {len(in_day)} records, {late[0]} late in both")
 
 
+def test_without_entities(broker, folder):
+    """No entity, no row: still one score an event, alerts by rule, and a restart that goes on."""
+    records = events.make(5, 2000)
+    topics, sources = load(broker, "stateless", records)
+    whole = [r for r in records if r["source"] == "tx" and not r["broken"]]
+    pipeline = Pipeline(broker.address, folder, "stateless", ROOT / "tests/e2e/stateless.yaml", sources[:1])
+    pipeline.run_through(topics[:1])
+    pipeline.start()
+    pipeline.wait_for("ready")
+    pipeline.stop()
+    want = sorted(((r["event"]["id"], r["event"]["amount"], int(r["event"]["at"][11:13] < "06"))
+                   for r in whole), key=str)
+    scores = [s.json() for s in flat(read(broker.address, pipeline.scores))]
+    same(sorted(((int(s["event"]), s["features"]["amount"], s["features"]["night"])
+                for s in scores), key=str), want, "scores")
+    alerts = len(flat(read(broker.address, pipeline.alerts)))
+    check(alerts == sum((a or 0) > 180 for _, a, _ in want) > 0, f"{alerts} alerts")
+    print(f"        {len(scores)} scores, {alerts} alerts")
+
+
 if __name__ == "__main__":
-    main([test_as_the_twin, test_any_cut_is_the_same, test_stopped_in_the_middle, test_catching_up])
+    main([test_as_the_twin, test_any_cut_is_the_same, test_stopped_in_the_middle, test_catching_up,
+          test_without_entities])

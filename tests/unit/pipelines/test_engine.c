@@ -7,11 +7,11 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "base/hash.h"
 #include "base/instant.h"
 #include "pipelines/run/outputs.h"
@@ -110,14 +110,6 @@ static void set_up(struct bench *b, uint32_t n_workers, size_t memory)
     for (uint32_t w = 0; w < n_workers; w++) oz_sealed_init(&b->sealed[w]);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void tear_down(struct bench *b)
 {
     for (uint32_t w = 0; w < oz_engine_n_workers(b->engine); w++) oz_sealed_clear(&b->sealed[w]);
@@ -127,7 +119,7 @@ static void tear_down(struct bench *b)
     oz_engine_free(b->engine);
     oz_store_close(b->store);
     oz_program_free(b->prg);
-    nftw(b->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    oz_folder_remove(b->dir);
 }
 
 static void do_batch(struct bench *b, size_t n)

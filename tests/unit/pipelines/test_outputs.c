@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "pipelines/run/outputs.h"
 
 #define PIPELINE "tests/unit/pipelines/outputs/pipeline.yaml"
@@ -77,14 +77,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int tear_down(void **state)
 {
     struct bench *b = *state;
@@ -93,7 +85,7 @@ static int tear_down(void **state)
     oz_engine_free(b->engine);
     oz_store_close(b->store);
     oz_program_free(b->prg);
-    nftw(b->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    oz_folder_remove(b->dir);
     oz_free(b->big);
     oz_free(b);
     return 0;

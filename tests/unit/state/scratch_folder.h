@@ -2,11 +2,12 @@
  * the same on every machine. */
 #ifndef OZ_TESTS_UNIT_STATE_SCRATCH_FOLDER_H
 #define OZ_TESTS_UNIT_STATE_SCRATCH_FOLDER_H
-#include <ftw.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/folder.h"
 
 static inline void scratch_make(char path[256])
 {
@@ -15,17 +16,7 @@ static inline void scratch_make(char path[256])
     if (!mkdtemp(path)) abort();
 }
 
-static inline int scratch_remove_one(const char *path, const struct stat *st, int type,
-                                     struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static inline void scratch_remove(const char *path)
-{
-    nftw(path, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+static inline void scratch_remove(const char *path) { oz_folder_remove(path); }
 
 static inline uint64_t next_random(uint64_t *state) /* splitmix64 */
 {

@@ -76,7 +76,7 @@ static void test_stop_is_seen(void **state)
     struct oz_kafka_setting setting[] = {{"bootstrap.servers", address}};
     struct oz_kafka_config config = {setting, 1, "test"};
     struct oz_topic_info info = {.name = "t"};
-    volatile bool stop = true;
+    atomic_bool stop = true;
     int64_t start_us = oz_monotonic_us();
     oz_log_redirect(catch, NULL);
     assert_int_equal(oz_kafka_topics(&config, &info, 1, 60000000, &stop, NULL), OZ_RETRY);
