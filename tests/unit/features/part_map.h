@@ -8,16 +8,31 @@
 
 struct part_map {
     struct oz_row_io io; /* first, so that an io is its map */
-    struct {
-        uint8_t *data;
+    struct part_map_slot {
+        uint8_t *data; /* NULL: deleted */
         size_t len;
-    } * part;
-    uint32_t n_parts;
+        uint32_t number;
+    } * part; /* by number: a row from hostile bytes gives its new parts any number */
+    uint32_t n_parts, cap;
     uint32_t damaged_part; /* UINT32_MAX: none */
     uint8_t *damaged;
     size_t damaged_len;
     uint64_t written, written_bytes, deleted;
 };
+
+/* The first slot whose number is not below `part`. */
+static uint32_t part_map_slot(const struct part_map *map, uint32_t part)
+{
+    uint32_t low = 0, high = map->n_parts;
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        if (map->part[mid].number < part)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
 
 static enum oz_status part_map_read(struct oz_row_io *io, uint32_t part,
                                     const uint8_t **ret_payload, size_t *ret_len,
@@ -27,12 +42,13 @@ static enum oz_status part_map_read(struct oz_row_io *io, uint32_t part,
     (void)err;
     *ret_payload = NULL;
     *ret_len = 0;
+    uint32_t at = part_map_slot(map, part);
     if (part == map->damaged_part) {
         *ret_payload = map->damaged;
         *ret_len = map->damaged_len;
-    } else if (part < map->n_parts && map->part[part].data) {
-        *ret_payload = map->part[part].data;
-        *ret_len = map->part[part].len;
+    } else if (at < map->n_parts && map->part[at].number == part && map->part[at].data) {
+        *ret_payload = map->part[at].data;
+        *ret_len = map->part[at].len;
         io->reads++;
         io->read_bytes += *ret_len;
     }
@@ -50,24 +66,29 @@ static void part_map_clear(struct part_map *map)
     for (uint32_t i = 0; i < map->n_parts; i++) free(map->part[i].data);
     free(map->part);
     map->part = NULL;
-    map->n_parts = 0;
+    map->n_parts = map->cap = 0;
 }
 
 static void part_map_set(struct part_map *map, uint32_t part, const uint8_t *data, size_t len)
 {
-    if (part >= map->n_parts) {
-        uint32_t n = part * 2 + 16;
-        map->part = realloc(map->part, n * sizeof *map->part);
-        memset(map->part + map->n_parts, 0, (n - map->n_parts) * sizeof *map->part);
-        map->n_parts = n;
+    uint32_t at = part_map_slot(map, part);
+    if (at == map->n_parts || map->part[at].number != part) {
+        if (map->n_parts == map->cap) {
+            map->cap = map->cap * 2 + 16;
+            map->part = realloc(map->part, map->cap * sizeof *map->part);
+        }
+        memmove(map->part + at + 1, map->part + at, (map->n_parts - at) * sizeof *map->part);
+        map->part[at] = (struct part_map_slot){.number = part};
+        map->n_parts++;
     }
-    free(map->part[part].data);
-    map->part[part].data = NULL;
-    map->part[part].len = 0;
+    struct part_map_slot *slot = &map->part[at];
+    free(slot->data);
+    slot->data = NULL;
+    slot->len = 0;
     if (!data) return;
-    map->part[part].data = malloc(len + 1);
-    memcpy(map->part[part].data, data, len);
-    map->part[part].len = len;
+    slot->data = malloc(len + 1);
+    memcpy(slot->data, data, len);
+    slot->len = len;
 }
 
 /* What an epoch does: seals the row, takes over the parts, begins the next epoch. */
@@ -101,13 +122,19 @@ static enum oz_status part_map_store(struct part_map *map, const struct oz_row_k
 }
 
 /* The number of the first part that differs, or -1. */
-static __attribute__((unused)) int part_map_difference(const struct part_map *a,
-                                                       const struct part_map *b)
+static __attribute__((unused)) int64_t part_map_difference(const struct part_map *a,
+                                                           const struct part_map *b)
 {
-    for (uint32_t i = 0; i < a->n_parts || i < b->n_parts; i++) {
-        size_t na = i < a->n_parts ? a->part[i].len : 0, nb = i < b->n_parts ? b->part[i].len : 0;
-        if (na != nb || (na && memcmp(a->part[i].data, b->part[i].data, na))) return (int)i;
+    for (uint32_t i = 0, j = 0;;) {
+        while (i < a->n_parts && !a->part[i].data) i++;
+        while (j < b->n_parts && !b->part[j].data) j++;
+        const struct part_map_slot *x = i < a->n_parts ? &a->part[i] : NULL;
+        const struct part_map_slot *y = j < b->n_parts ? &b->part[j] : NULL;
+        if (!x && !y) return -1;
+        if (!x || (y && y->number < x->number)) return y->number;
+        if (!y || x->number < y->number || x->len != y->len || memcmp(x->data, y->data, x->len))
+            return x->number;
+        i++, j++;
     }
-    return -1;
 }
 #endif

@@ -7,6 +7,7 @@
  * memory, one that is stored at random points, one that is also read back from its bytes. All
  * answers are compared with a naive twin (window_twin.h), and at the end every part of the three
  * must have the same bytes. OUZEL_SEEDS sets the number of seeds; OUZEL_SEED runs a single one. */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -235,10 +236,10 @@ static bool rows_have_equal_bytes(struct harness *h)
 {
     REQUIRE(h, part_map_store(&h->map[0], &h->kind, h->row[0], &failure) == OZ_OK, "cannot store");
     if (!store_rows(h)) return false;
-    int part = part_map_difference(&h->map[0], &h->map[1]);
-    REQUIRE(h, part < 0, "part %d of the stored row differs", part);
+    int64_t part = part_map_difference(&h->map[0], &h->map[1]);
+    REQUIRE(h, part < 0, "part %" PRId64 " of the stored row differs", part);
     part = part_map_difference(&h->map[0], &h->map[2]);
-    REQUIRE(h, part < 0, "part %d of the restored row differs", part);
+    REQUIRE(h, part < 0, "part %" PRId64 " of the restored row differs", part);
     REQUIRE(h, parts_stored(&h->map[0]) == parts_of(h), "%u parts are stored, expected %u",
             parts_stored(&h->map[0]), parts_of(h));
     seen.parts += parts_of(h);
@@ -273,15 +274,17 @@ static bool dump_is_whole(struct harness *h)
 static bool damage(struct harness *h, struct stream *s)
 {
     struct part_map *map = &h->map[2];
-    uint32_t parts[4096], n = 0;
-    for (uint32_t i = 0; i < map->n_parts && n < OZ_COUNT_OF(parts); i++)
-        if (map->part[i].data) parts[n++] = i;
+    uint32_t slots[4096], n = 0;
+    for (uint32_t i = 0; i < map->n_parts && n < OZ_COUNT_OF(slots); i++)
+        if (map->part[i].data) slots[n++] = i;
     for (int k = 0; k < 12; k++) {
-        uint32_t part = below(2) ? parts[below(n)] : parts[below(OZ_MIN(n, 3u))];
-        size_t len = map->part[part].len;
+        const struct part_map_slot *slot =
+            &map->part[below(2) ? slots[below(n)] : slots[below(OZ_MIN(n, 3u))]];
+        uint32_t part = slot->number;
+        size_t len = slot->len;
         if (!below(4)) len = below((uint32_t)len + 1);
         uint8_t *bytes = malloc(len ? len : 1);
-        memcpy(bytes, map->part[part].data, len);
+        memcpy(bytes, slot->data, len);
         for (uint32_t i = below(4); len && i > 0; i--)
             bytes[below((uint32_t)len)] ^= (uint8_t)(1u << below(8));
         map->damaged_part = part;
