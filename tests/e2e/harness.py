@@ -117,8 +117,10 @@ def make_topics(address, names, partitions=PARTITIONS):
 
 
 def produce(address, records):
-    """records: (topic, key or None, value or None, time_ms, headers or None), in order."""
+    """records: (topic, key or None, value or None, time_ms, headers or None), in order: a fresh topic's first
+    requests may be sent again, and only an idempotent producer keeps them in their order then."""
     producer = client(Producer, address, {"partitioner": "murmur2_random", "linger.ms": 5,
+                                          "enable.idempotence": True,
                                           "queue.buffering.max.messages": 1000000})
     failed = []
 
