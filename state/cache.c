@@ -468,6 +468,17 @@ void oz_cache_drop(struct oz_cache *cache)
     cache->n_changed = 0;
 }
 
+void oz_cache_forget(struct oz_cache *cache, uint32_t partition)
+{
+    release_stored(cache);
+    for (size_t i = 0; i < cache->table.n_numbers; i++) {
+        struct oz_row_head *head = oz_row_table_at(&cache->table, i);
+        if (!head || head->partition != partition) continue;
+        OZ_ASSERT(!head->pending);
+        remove_row(cache, head, true);
+    }
+}
+
 bool oz_cache_wants_seal(const struct oz_cache *cache)
 {
     int64_t half = (int64_t)(oz_pool_region_bytes(cache->pool) / OZ_POOL_BLOCK_MIN / 2);

@@ -62,6 +62,8 @@ void oz_cache_set_epoch(struct oz_cache *cache, uint64_t epoch);
 uint64_t oz_cache_epoch(const struct oz_cache *cache); /* the one that changes belong to; from 1 */
 void oz_cache_stored(struct oz_cache *cache, uint64_t epoch); /* sealed epochs only */
 void oz_cache_drop(struct oz_cache *cache);
+/* The store got other rows of this partition: those in memory go. None of it may be pending. */
+void oz_cache_forget(struct oz_cache *cache, uint32_t partition);
 /* True when changed and unstored rows of this cache hold more than half of the pool's region, or
  * when the last fetch found the pool short and nothing to evict: seal and store now. As of the last
  * fetch. */

@@ -40,8 +40,7 @@ struct oz_changelog {
                                    size_t len, struct oz_error *err);
     /* Fill ret_pos->changelog, every partition of every entity; the rest of it stays as it is.
      * `begins` is the oldest offset that is kept; `ends` is the high watermark, read uncommitted:
-     * between a commit and the next begin of the only producer it lies behind all that was
-     * committed. */
+     * it lies behind all that was committed before it was asked for. */
     enum oz_status (*begins)(void *ctx, struct oz_positions *ret_pos, struct oz_error *err);
     enum oz_status (*ends)(void *ctx, struct oz_positions *ret_pos, struct oz_error *err);
     /* Reads committed records of every partition from from->changelog until its next position is at

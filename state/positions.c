@@ -48,6 +48,27 @@ void oz_positions_reset(struct oz_positions *pos)
     pos->time_us = 0;
 }
 
+static bool any(const int64_t *offset, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (offset[i] != OZ_NO_OFFSET) return true;
+    return false;
+}
+
+bool oz_positions_has(const struct oz_positions *pos, uint32_t p)
+{
+    return any(pos->source + (size_t)p * pos->n_sources, pos->n_sources) ||
+           any(pos->changelog + (size_t)p * pos->n_entities, pos->n_entities);
+}
+
+void oz_positions_forget(struct oz_positions *pos, uint32_t p)
+{
+    for (uint32_t s = 0; s < pos->n_sources; s++)
+        pos->source[(size_t)p * pos->n_sources + s] = OZ_NO_OFFSET;
+    for (uint32_t e = 0; e < pos->n_entities; e++)
+        pos->changelog[(size_t)p * pos->n_entities + e] = OZ_NO_OFFSET;
+}
+
 static bool same_shape(const struct oz_positions *a, const struct oz_positions *b)
 {
     return a->n_partitions == b->n_partitions && a->n_sources == b->n_sources &&

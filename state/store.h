@@ -32,6 +32,10 @@ enum oz_status oz_positions_init(struct oz_positions *pos, uint32_t n_partitions
                                  struct oz_error *err) OZ_MUST_USE; /* all OZ_NO_OFFSET */
 void oz_positions_copy(struct oz_positions *pos, const struct oz_positions *from); /* same shape */
 void oz_positions_reset(struct oz_positions *pos); /* as after init */
+/* Whether the partition has any offset: a process that shares its group has only those of its own
+ * partitions. */
+bool oz_positions_has(const struct oz_positions *pos, uint32_t partition);
+void oz_positions_forget(struct oz_positions *pos, uint32_t partition); /* it has none any more */
 void oz_positions_clear(struct oz_positions *pos);
 /* One partition's record, value bytes; decode checks everything and takes the larger epoch and
  * time. */
@@ -71,14 +75,22 @@ enum oz_status oz_store_get_many(struct oz_store_reader *reader, const struct oz
                                  struct oz_error *err) OZ_MUST_USE;
 
 /* One atomic write of everything that is due: of several sealed sets the later one's part wins;
- * `pos` may be NULL (tests). */
+ * `pos` may be NULL (tests). Partitions without any offset in it keep the record they have. */
 enum oz_status oz_store_write(struct oz_store *store, const struct oz_sealed *const *sealed,
                               size_t n_sealed, const struct oz_positions *pos,
                               struct oz_error *err) OZ_MUST_USE;
-/* *ret_found false: nothing was ever written with positions, ret_pos is reset. Shape mismatch with
- * what `ret_pos` was made for: OZ_STATE; a missing or damaged record: OZ_CORRUPT. */
+/* *ret_found false: nothing was ever written with positions, ret_pos is reset. A partition that was
+ * never this store's has no offsets in it. Shape mismatch with what `ret_pos` was made for:
+ * OZ_STATE; a damaged record: OZ_CORRUPT. */
 enum oz_status oz_store_positions(struct oz_store *store, struct oz_positions *ret_pos,
                                   bool *ret_found, struct oz_error *err) OZ_MUST_USE;
+/* One partition's record into ret_pos, whose epoch becomes the larger one; its time by itself. */
+enum oz_status oz_store_position(struct oz_store *store, uint32_t partition,
+                                 struct oz_positions *ret_pos, bool *ret_found,
+                                 int64_t *ret_time_us, struct oz_error *err) OZ_MUST_USE;
+/* Throws away the rows and the positions of one partition, at once and for good. */
+enum oz_status oz_store_wipe(struct oz_store *store, uint32_t partition,
+                             struct oz_error *err) OZ_MUST_USE;
 /* Whether there is any row. */
 enum oz_status oz_store_has_rows(struct oz_store *store, bool *ret_has_rows,
                                  struct oz_error *err) OZ_MUST_USE;

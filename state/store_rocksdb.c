@@ -321,6 +321,7 @@ static enum oz_status add_positions(struct oz_store *store, const struct oz_posi
 {
     for (uint32_t p = 0; p < pos->n_partitions; p++) {
         uint8_t key[OZ_STORE_KEY_HEAD_BYTES];
+        if (!oz_positions_has(pos, p)) continue;
         key_head(key, p, OZ_STORE_OFFSETS);
         oz_buf_reset(&store->value);
         oz_positions_encode(pos, p, &store->value);
@@ -372,25 +373,53 @@ static enum oz_status get_one(struct oz_store *store, const uint8_t *key, size_t
     return oz_buf_status(&store->value, err);
 }
 
+enum oz_status oz_store_position(struct oz_store *store, uint32_t partition,
+                                 struct oz_positions *ret_pos, bool *ret_found,
+                                 int64_t *ret_time_us, struct oz_error *err)
+{
+    uint8_t key[OZ_STORE_KEY_HEAD_BYTES];
+    key_head(key, partition, OZ_STORE_OFFSETS);
+    OZ_TRY(get_one(store, key, sizeof key, ret_found, err));
+    *ret_time_us = 0;
+    if (!*ret_found) return OZ_OK;
+    int64_t time_us = ret_pos->time_us;
+    ret_pos->time_us = 0;
+    enum oz_status status =
+        oz_positions_decode(ret_pos, partition, store->value.data, store->value.len, err);
+    *ret_time_us = ret_pos->time_us;
+    ret_pos->time_us = OZ_MAX(time_us, ret_pos->time_us);
+    return status == OZ_OK
+               ? OZ_OK
+               : oz_error_prefix(err, "the state in %s, partition %u", store->dir, partition);
+}
+
 enum oz_status oz_store_positions(struct oz_store *store, struct oz_positions *ret_pos,
                                   bool *ret_found, struct oz_error *err)
 {
-    uint32_t n_found = 0;
+    *ret_found = false;
     oz_positions_reset(ret_pos);
     for (uint32_t p = 0; p < ret_pos->n_partitions; p++) {
-        uint8_t key[OZ_STORE_KEY_HEAD_BYTES];
-        key_head(key, p, OZ_STORE_OFFSETS);
         bool found;
-        OZ_TRY(get_one(store, key, sizeof key, &found, err));
-        if (!found) continue;
-        n_found++;
-        if (oz_positions_decode(ret_pos, p, store->value.data, store->value.len, err))
-            return oz_error_prefix(err, "the state in %s, partition %u", store->dir, p);
+        int64_t time_us;
+        OZ_TRY(oz_store_position(store, p, ret_pos, &found, &time_us, err));
+        *ret_found |= found;
     }
-    if (n_found && n_found < ret_pos->n_partitions)
-        OZ_FAIL(err, OZ_CORRUPT, "the state in %s has offsets of %u partitions out of %u",
-                store->dir, n_found, ret_pos->n_partitions);
-    *ret_found = n_found > 0;
+    return OZ_OK;
+}
+
+/* A range delete is one record however many rows there are; the compaction then drops the files, so
+ * that nothing is slower afterwards. */
+enum oz_status oz_store_wipe(struct oz_store *store, uint32_t partition, struct oz_error *err)
+{
+    uint8_t from[OZ_STORE_KEY_HEAD_BYTES], to[OZ_STORE_KEY_HEAD_BYTES];
+    key_head(from, partition, 0);
+    key_head(to, partition, OZ_STORE_META); /* the rows of every entity, and the offsets */
+    rocksdb_writebatch_clear(store->batch);
+    rocksdb_writebatch_delete_range(store->batch, (const char *)from, sizeof from, (const char *)to,
+                                    sizeof to);
+    OZ_TRY(write_batch(store, err));
+    rocksdb_compact_range_cf(store->db, store->rows, (const char *)from, sizeof from,
+                             (const char *)to, sizeof to);
     return OZ_OK;
 }
 

@@ -100,8 +100,8 @@ enum oz_status oz_kafka_group_is_free(const struct oz_kafka_config *config, cons
             if (!member->member_id || is_instance(member->member_id, instance)) continue;
             status = oz_error_set(
                 err, OZ_STATE,
-                "group %s has a member already: %s (client %s, host %s); a second process is not "
-                "served yet: stop that one first",
+                "group %s has a member already: %s (client %s, host %s); this pipeline needs all "
+                "partitions in one process: stop that one first",
                 group, member->member_id, member->client_id ? member->client_id : "?",
                 member->client_host ? member->client_host : "?");
             goto out;

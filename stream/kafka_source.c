@@ -24,6 +24,7 @@ enum {
 struct kafka_source {
     struct oz_source base;
     rd_kafka_t *rk;
+    struct oz_kafka_config client; /* borrowed */
     struct oz_kafka_link link;
     char *group;
     const char **topic;
@@ -33,7 +34,12 @@ struct kafka_source {
     struct oz_merge merge;
     rd_kafka_queue_t *main_queue; /* only for its wake-up */
     int wake_fd;
-    bool is_assigned, is_closing;
+    enum oz_kafka_source_state state;
+    bool *owned;   /* [n_partitions] */
+    bool *running; /* [n_partitions]: the client reads them */
+    bool wants_all, is_lost, is_closing;
+    bool is_asked; /* the group gave or took, and waits for the answer */
+    bool is_taking;
     size_t n_out; /* records that are not released */
     /* What ended it: given again by every call. */
     enum oz_status failed;
@@ -66,68 +72,116 @@ static struct oz_kafka_lane *lane_at(struct kafka_source *source, const char *to
 
 /* Membership */
 
-static void assign(struct kafka_source *source, rd_kafka_topic_partition_list_t *list, bool add)
+static bool is_cooperative(const struct kafka_source *source)
 {
-    bool one_by_one = !strcmp(rd_kafka_rebalance_protocol(source->rk), "COOPERATIVE");
-    rd_kafka_error_t *error = NULL;
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (one_by_one && add)
-        error = rd_kafka_incremental_assign(source->rk, list);
-    else if (one_by_one)
-        error = rd_kafka_incremental_unassign(source->rk, list);
-    else
-        code = rd_kafka_assign(source->rk, add ? list : NULL);
-    if (!error && !code) return;
-    if (!source->is_closing)
-        fail(source, oz_error_set(&source->why, OZ_BROKER, "the partitions were not assigned: %s",
-                                  error ? rd_kafka_error_string(error) : rd_kafka_err2str(code)));
-    if (error) rd_kafka_error_destroy(error);
+    return !strcmp(rd_kafka_rebalance_protocol(source->rk), "COOPERATIVE");
 }
 
-static void on_assign(struct kafka_source *source, rd_kafka_topic_partition_list_t *list)
+static enum oz_status take_client_error(const char *what, rd_kafka_error_t *error,
+                                        rd_kafka_resp_err_t code, struct oz_error *err)
+{
+    if (!error && !code) return OZ_OK;
+    oz_error_set(err, OZ_BROKER, "%s: %s", what,
+                 error ? rd_kafka_error_string(error) : rd_kafka_err2str(code));
+    if (error) rd_kafka_error_destroy(error);
+    return OZ_BROKER;
+}
+
+/* Every topic has as many partitions; a row of one number is fed by all of them. */
+static enum oz_status note_owned(struct kafka_source *source,
+                                 const rd_kafka_topic_partition_list_t *list, bool is_given)
+{
+    for (uint32_t p = 0; p < source->n_partitions; p++) {
+        uint32_t n = 0;
+        for (int i = 0; i < list->cnt; i++) n += list->elems[i].partition == (int32_t)p;
+        if (!n) continue;
+        source->owned[p] = is_given;
+        if (n != source->n_sources)
+            return fail(source,
+                        oz_error_set(&source->why, OZ_ENVIRONMENT,
+                                     "group %s gave this process partition %u of %u topics out of "
+                                     "%u: kafka.partition.assignment.strategy must be `range` for "
+                                     "several sources",
+                                     source->group, p, n, source->n_sources));
+    }
+    return OZ_OK;
+}
+
+static uint32_t n_owned(const struct kafka_source *source)
 {
     uint32_t n = 0;
-    for (int i = 0; i < list->cnt; i++) {
-        struct oz_kafka_lane *lane =
-            lane_at(source, list->elems[i].topic, list->elems[i].partition);
-        if (lane) list->elems[i].offset = lane->next, n++;
-    }
-    if (n != source->n_lanes || (uint32_t)list->cnt != n) {
-        fail(source, oz_error_set(&source->why, OZ_STATE,
-                                  "group %s gave this process %d of %u partitions: it has another "
-                                  "member, or a topic got more partitions; a second process is not "
-                                  "served yet",
-                                  source->group, list->cnt, source->n_lanes));
-        assign(source, list, true);
-        return;
-    }
-    assign(source, list, true);
-    for (uint32_t i = 0; i < n; i++)
-        oz_kafka_lane_attach(&source->lane[i], source->rk, source->wake_fd);
-    source->is_assigned = true;
+    for (uint32_t p = 0; p < source->n_partitions; p++) n += source->owned[p];
+    return n;
 }
 
-/* Runs inside a poll of the main queue. */
+static void on_assign(struct kafka_source *source, const rd_kafka_topic_partition_list_t *list)
+{
+    if (!is_cooperative(source)) memset(source->owned, 0, source->n_partitions);
+    source->is_asked = true;
+    if (note_owned(source, list, true) != OZ_OK) return;
+    if (source->wants_all && n_owned(source) != source->n_partitions) {
+        fail(source, oz_error_set(&source->why, OZ_STATE,
+                                  "group %s gave this process %u of %u partitions: it has another "
+                                  "member, or a topic got more partitions",
+                                  source->group, n_owned(source), source->n_partitions));
+        return;
+    }
+    /* What is read already goes on only when the rows of the new ones are here. */
+    source->state = source->state == OZ_SOURCE_RUNNING ? OZ_SOURCE_LEAVING : OZ_SOURCE_OFFERED;
+}
+
+static void on_revoke(struct kafka_source *source, const rd_kafka_topic_partition_list_t *list)
+{
+    source->is_asked = source->is_taking = true;
+    source->is_lost |= rd_kafka_assignment_lost(source->rk) != 0;
+    if (source->wants_all)
+        fail(source,
+             oz_error_set(&source->why, OZ_FENCED, "group %s took the partitions back: %s",
+                          source->group,
+                          source->is_lost ? "it did not hear of this process for session.timeout.ms"
+                                          : "another process joined it"));
+    if (!is_cooperative(source))
+        memset(source->owned, 0, source->n_partitions);
+    else if (note_owned(source, list, false) != OZ_OK)
+        return;
+    source->state = OZ_SOURCE_LEAVING;
+}
+
+/* The answer to a group that will not be served any more. */
+static void answer_nothing(struct kafka_source *source)
+{
+    if (!source->is_asked) return;
+    source->is_asked = false;
+    if (!is_cooperative(source)) {
+        rd_kafka_assign(source->rk, NULL);
+        return;
+    }
+    rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_error_t *error = rd_kafka_incremental_assign(source->rk, none);
+    if (error) rd_kafka_error_destroy(error);
+    rd_kafka_topic_partition_list_destroy(none);
+}
+
+/* Runs inside a poll of the main queue. The answer to the group, assign() in the client's words, is
+ * given later, by begin() or leave(). */
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
                          rd_kafka_topic_partition_list_t *list, void *opaque)
 {
     struct kafka_source *source = ((struct oz_kafka_link *)opaque)->owner;
-    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !source->is_closing &&
-        !source->is_assigned) {
+    if (source->is_closing) {
+        if (is_cooperative(source) && code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
+            rd_kafka_error_t *error = rd_kafka_incremental_unassign(rk, list);
+            if (error) rd_kafka_error_destroy(error);
+        } else
+            rd_kafka_assign(rk, NULL);
+        return;
+    }
+    oz_debug("kafka source: group %s %s %d partitions", source->group,
+             code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? "gives" : "takes", list->cnt);
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
         on_assign(source, list);
-        return;
-    }
-    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-        assign(source, list, true);
-        return;
-    }
-    if (!source->is_closing)
-        fail(source, oz_error_set(&source->why, OZ_FENCED, "group %s took the partitions back: %s",
-                                  source->group,
-                                  rd_kafka_assignment_lost(rk)
-                                      ? "it did not hear of this process for session.timeout.ms"
-                                      : "another process joined it, and that is not served yet"));
-    assign(source, list, false);
+    else
+        on_revoke(source, list);
 }
 
 /* An event of the main queue that is no record. */
@@ -190,7 +244,7 @@ static void settle(struct kafka_source *source)
 {
     source->n_unsettled = 0;
     for (uint32_t i = 0; i < source->n_lanes; i++) {
-        if (source->lane[i].is_settled) continue;
+        if (source->lane[i].is_settled || !source->running[source->lane[i].partition]) continue;
         oz_kafka_lane_attach(&source->lane[i], source->rk, source->wake_fd);
         source->n_unsettled++;
     }
@@ -215,7 +269,8 @@ static enum oz_status fill(struct kafka_source *source, uint32_t i)
 static enum oz_status fill_empty(struct kafka_source *source)
 {
     for (uint32_t i = 0; i < source->n_lanes; i++)
-        if (!oz_merge_left(&source->merge, i)) OZ_TRY(fill(source, i));
+        if (source->running[source->lane[i].partition] && !oz_merge_left(&source->merge, i))
+            OZ_TRY(fill(source, i));
     return OZ_OK;
 }
 
@@ -275,8 +330,9 @@ static enum oz_status source_next(struct oz_source *src, size_t max_records, int
         enum oz_status status = serve(source, 0, err);
         /* Records that were taken stay the caller's: the failure is told by the next call. */
         if (status != OZ_OK && !n) return status;
-        if (status == OZ_OK) status = fill_empty(source);
+        if (source->state == OZ_SOURCE_RUNNING && status == OZ_OK) status = fill_empty(source);
         bool is_first = n == 0;
+        if (source->state != OZ_SOURCE_RUNNING) break;
         if (status == OZ_OK) status = take(source, max_records, now_us, ret_record, &n);
         if (status != OZ_OK && !n) return answer_failed(source, err);
         if (n == max_records || status != OZ_OK) break;
@@ -327,6 +383,7 @@ static void source_close(struct oz_source *src)
     /* A message that is still out would keep the client from ending for ever. */
     OZ_ASSERT(source->n_out == 0);
     source->is_closing = true;
+    if (source->rk) answer_nothing(source);
     for (uint32_t i = 0; source->lane && i < source->n_lanes; i++)
         oz_kafka_lane_clear(&source->lane[i]);
     if (source->main_queue) {
@@ -345,6 +402,8 @@ static void source_close(struct oz_source *src)
     oz_free(source->topic);
     oz_free(source->lane);
     oz_free(source->lane_of);
+    oz_free(source->owned);
+    oz_free(source->running);
     oz_free(source->group);
     oz_free(source);
 }
@@ -359,8 +418,7 @@ static const struct oz_source_ops kafka_ops = {.next = source_next,
 
 /* Lanes are numbered in the order of ties: unscored sources first, then source, partition. */
 static enum oz_status make_lanes(struct kafka_source *source,
-                                 const struct oz_kafka_source_config *config,
-                                 const struct oz_positions *from, struct oz_error *err)
+                                 const struct oz_kafka_source_config *config, struct oz_error *err)
 {
     size_t cap = CHUNK_RECORDS_ALL / source->n_lanes;
     cap = OZ_MAX(OZ_MIN(cap, CHUNK_RECORDS_MAX), CHUNK_RECORDS_MIN);
@@ -369,27 +427,19 @@ static enum oz_status make_lanes(struct kafka_source *source,
         for (uint32_t s = 0; s < source->n_sources; s++)
             for (uint32_t p = 0; config->scored[s] == (scored == 1) && p < source->n_partitions;
                  p++) {
-                uint32_t at = p * source->n_sources + s;
-                int64_t offset = from->source[at];
-                if (offset < 0)
-                    OZ_FAIL(err, OZ_DEFECT, "%s partition %u has no offset to start at",
-                            config->topic[s], p);
-                struct oz_kafka_lane *lane = &source->lane[i];
-                OZ_TRY(oz_kafka_lane_init(lane, source->topic[s], s, p, cap, err));
-                oz_kafka_lane_restart(lane, offset);
-                source->lane_of[at] = i++;
+                OZ_TRY(oz_kafka_lane_init(&source->lane[i], source->topic[s], s, p, cap, err));
+                source->lane_of[p * source->n_sources + s] = i++;
             }
     return OZ_OK;
 }
 
 static enum oz_status prepare(struct kafka_source *source,
-                              const struct oz_kafka_source_config *config,
-                              const struct oz_positions *from, struct oz_error *err)
+                              const struct oz_kafka_source_config *config, struct oz_error *err)
 {
     source->base.ops = &kafka_ops;
     source->n_sources = config->n_sources;
     source->n_partitions = config->n_partitions;
-    source->n_lanes = source->n_unsettled = config->n_sources * config->n_partitions;
+    source->n_lanes = config->n_sources * config->n_partitions;
     source->link = (struct oz_kafka_link){.what = "source", .owner = source};
     source->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (source->wake_fd < 0) OZ_FAIL(err, OZ_IO, "eventfd: %s", strerror(errno));
@@ -397,11 +447,14 @@ static enum oz_status prepare(struct kafka_source *source,
     source->topic = oz_calloc(source->n_sources, sizeof *source->topic);
     source->lane = oz_calloc(source->n_lanes, sizeof *source->lane);
     source->lane_of = oz_calloc(source->n_lanes, sizeof *source->lane_of);
-    if (!source->group || !source->topic || !source->lane || !source->lane_of)
+    source->owned = oz_calloc(source->n_partitions, sizeof *source->owned);
+    source->running = oz_calloc(source->n_partitions, sizeof *source->running);
+    if (!source->group || !source->topic || !source->lane || !source->lane_of || !source->owned ||
+        !source->running)
         return oz_no_memory(err);
     for (uint32_t s = 0; s < source->n_sources; s++)
         if (!(source->topic[s] = oz_strdup(config->topic[s]))) return oz_no_memory(err);
-    OZ_TRY(make_lanes(source, config, from, err));
+    OZ_TRY(make_lanes(source, config, err));
     return oz_merge_init(&source->merge, source->n_lanes, config->max_idle_us, oz_monotonic_us(),
                          err);
 }
@@ -436,12 +489,11 @@ static enum oz_status connect_client(struct kafka_source *source,
 /* Asks for the logs' bounds, read uncommitted, so that an offset that is gone is told before
  * anything starts, and one beyond the end (a topic made anew) is told at all. */
 static enum oz_status check_offsets(const struct kafka_source *source,
-                                    const struct oz_kafka_config *config,
                                     const struct oz_positions *from, struct oz_error *err)
 {
     struct oz_kafka_link link = {.what = "client"};
     rd_kafka_t *rk;
-    OZ_TRY(oz_kafka_client_open(config, OZ_KAFKA_ASKER, NULL, &link, &rk, err));
+    OZ_TRY(oz_kafka_client_open(&source->client, OZ_KAFKA_ASKER, NULL, &link, &rk, err));
     enum oz_status status = OZ_OK;
     rd_kafka_topic_partition_list_t *low, *high;
     low = oz_kafka_list(source->topic, source->n_sources, source->n_partitions, NULL);
@@ -450,6 +502,12 @@ static enum oz_status check_offsets(const struct kafka_source *source,
     OZ_TRY_OUT(oz_kafka_list_offsets(rk, high, OZ_KAFKA_LATEST, err));
     for (int i = 0; i < low->cnt; i++) {
         int64_t offset = from->source[i];
+        if (!source->owned[(uint32_t)i / source->n_sources]) continue;
+        if (offset < 0) {
+            status = oz_error_set(err, OZ_DEFECT, "%s partition %d has no offset to start at",
+                                  low->elems[i].topic, low->elems[i].partition);
+            break;
+        }
         if (offset >= low->elems[i].offset && offset <= high->elems[i].offset) continue;
         status = oz_error_set(err, OZ_LOST,
                               "%s partition %d: offset %lld is gone, the log has %lld to %lld; %s",
@@ -467,11 +525,9 @@ out:
     return status;
 }
 
-static enum oz_status join(struct kafka_source *source, int64_t wait_us, const atomic_bool *stop,
-                           struct oz_error *err)
+static enum oz_status subscribe(struct kafka_source *source, struct oz_error *err)
 {
     static const uint64_t one = 1;
-    int64_t until_us = oz_monotonic_us() + wait_us;
     rd_kafka_topic_partition_list_t *list =
         rd_kafka_topic_partition_list_new((int)source->n_sources);
     for (uint32_t s = 0; s < source->n_sources; s++)
@@ -481,19 +537,41 @@ static enum oz_status join(struct kafka_source *source, int64_t wait_us, const a
     if (code)
         OZ_FAIL(err, OZ_BROKER, "group %s could not be joined: %s", source->group,
                 rd_kafka_err2str(code));
-    while (!source->is_assigned) {
-        OZ_TRY(serve(source, JOIN_POLL_MS, err));
-        if (source->is_assigned) break;
-        if (stop && *stop) OZ_FAIL(err, OZ_RETRY, "stopped while joining the group");
-        if (oz_monotonic_us() >= until_us)
-            OZ_FAIL(err, OZ_ENVIRONMENT, "group %s gave no partitions within %lld s%s%s",
-                    source->group, (long long)(wait_us / 1000000),
-                    source->link.reason[0] ? ": " : "", source->link.reason);
-    }
     source->main_queue = rd_kafka_queue_get_consumer(source->rk);
     rd_kafka_queue_io_event_enable(source->main_queue, source->wake_fd, &one, sizeof one);
-    oz_merge_restart(&source->merge, oz_monotonic_us());
     return OZ_OK;
+}
+
+static enum oz_status make(const struct oz_kafka_source_config *config,
+                           struct kafka_source **ret_source, struct oz_error *err)
+{
+    OZ_ASSERT(config->n_sources && config->n_sources <= OZ_SOURCES_MAX && config->n_partitions &&
+              config->n_partitions <= OZ_PARTITIONS_MAX);
+    enum oz_status status = OZ_OK;
+    struct kafka_source *source = oz_calloc(1, sizeof *source);
+    if (!source) return oz_no_memory(err);
+    source->wake_fd = -1;
+    source->client = config->client;
+    OZ_TRY_OUT(prepare(source, config, err));
+    OZ_TRY_OUT(connect_client(source, config, err));
+    *ret_source = source;
+    return OZ_OK;
+out:
+    source_close(&source->base);
+    return status;
+}
+
+enum oz_status oz_kafka_source_join(const struct oz_kafka_source_config *config,
+                                    struct oz_source **ret_source, struct oz_error *err)
+{
+    struct kafka_source *source;
+    OZ_TRY(make(config, &source, err));
+    enum oz_status status = subscribe(source, err);
+    if (status == OZ_OK)
+        *ret_source = &source->base;
+    else
+        source_close(&source->base);
+    return status;
 }
 
 enum oz_status oz_kafka_source_open(const struct oz_kafka_source_config *config,
@@ -501,21 +579,167 @@ enum oz_status oz_kafka_source_open(const struct oz_kafka_source_config *config,
                                     const atomic_bool *stop, struct oz_source **ret_source,
                                     struct oz_error *err)
 {
-    OZ_ASSERT(config->n_sources && config->n_sources <= OZ_SOURCES_MAX && config->n_partitions &&
-              config->n_partitions <= OZ_PARTITIONS_MAX);
     OZ_ASSERT(from->n_sources == config->n_sources && from->n_partitions == config->n_partitions);
     enum oz_status status = OZ_OK;
-    struct kafka_source *source = oz_calloc(1, sizeof *source);
-    if (!source) return oz_no_memory(err);
-    source->wake_fd = -1;
-    OZ_TRY_OUT(prepare(source, config, from, err));
-    OZ_TRY_OUT(connect_client(source, config, err));
-    OZ_TRY_OUT(check_offsets(source, &config->client, from, err));
-    OZ_TRY_OUT(join(source, wait_us, stop, err));
-    *ret_source = &source->base;
+    struct kafka_source *source;
+    OZ_TRY(make(config, &source, err));
+    struct oz_source *src = &source->base;
+    source->wants_all = true;
+    memset(source->owned, true, source->n_partitions); /* told before anybody is disturbed */
+    OZ_TRY_OUT(check_offsets(source, from, err));
+    memset(source->owned, false, source->n_partitions);
+    OZ_TRY_OUT(subscribe(source, err));
+    int64_t until_us = oz_monotonic_us() + wait_us;
+    while (source->state != OZ_SOURCE_OFFERED) {
+        OZ_TRY_OUT(serve(source, JOIN_POLL_MS, err));
+        if (source->state == OZ_SOURCE_OFFERED) break;
+        if (stop && *stop) {
+            status = oz_error_set(err, OZ_RETRY, "stopped while joining the group");
+            goto out;
+        }
+        if (oz_monotonic_us() < until_us) continue;
+        status = oz_error_set(err, OZ_ENVIRONMENT, "group %s gave no partitions within %lld s%s%s",
+                              source->group, (long long)(wait_us / 1000000),
+                              source->link.reason[0] ? ": " : "", source->link.reason);
+        goto out;
+    }
+    OZ_TRY_OUT(oz_kafka_source_begin(src, from, err));
+    *ret_source = src;
     return OZ_OK;
 out:
-    source_close(&source->base);
+    source_close(src);
+    return status;
+}
+
+/* The group's moves */
+
+enum oz_kafka_source_state oz_kafka_source_state(const struct oz_source *src)
+{
+    return ((const struct kafka_source *)src)->state;
+}
+const bool *oz_kafka_source_owned(const struct oz_source *src)
+{
+    return ((const struct kafka_source *)src)->owned;
+}
+bool oz_kafka_source_is_lost(const struct oz_source *src)
+{
+    return ((const struct kafka_source *)src)->is_lost;
+}
+
+/* The topics' partitions p with a[p] and not b[p] (NULL: none), at offsets `from` (may be NULL). */
+static rd_kafka_topic_partition_list_t *list_of(const struct kafka_source *source, const bool *a,
+                                                const bool *b, const struct oz_positions *from)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)source->n_lanes);
+    for (uint32_t p = 0; p < source->n_partitions; p++)
+        for (uint32_t s = 0; a[p] && !(b && b[p]) && s < source->n_sources; s++) {
+            rd_kafka_topic_partition_t *item =
+                rd_kafka_topic_partition_list_add(list, source->topic[s], (int32_t)p);
+            if (from) item->offset = from->source[p * source->n_sources + s];
+        }
+    return list;
+}
+
+/* Lanes that are read stand at `from`, the others are at their end for ever. */
+static void restart_lanes(struct kafka_source *source, const struct oz_positions *from)
+{
+    oz_merge_restart(&source->merge, oz_monotonic_us());
+    for (uint32_t i = 0; i < source->n_lanes; i++) {
+        struct oz_kafka_lane *lane = &source->lane[i];
+        bool runs = from && source->running[lane->partition];
+        oz_kafka_lane_restart(
+            lane, runs ? from->source[lane->partition * source->n_sources + lane->source] : 0);
+        if (!runs) oz_merge_end(&source->merge, i);
+    }
+}
+
+/* The fetchers of kept partitions are led back, those of new ones begin. */
+static enum oz_status seek_list(struct kafka_source *source, rd_kafka_topic_partition_list_t *list,
+                                struct oz_error *err)
+{
+    int64_t until_us = oz_monotonic_us() + SEEK_WAIT_US;
+    enum oz_kafka_source_state state = source->state;
+    while (list->cnt && source->state == state) {
+        for (int i = 0; i < list->cnt; i++) list->elems[i].err = 0;
+        const char *words = NULL;
+        enum oz_status status = OZ_OK;
+        rd_kafka_error_t *error = rd_kafka_seek_partitions(source->rk, list, OZ_KAFKA_REQUEST_MS);
+        if (error) words = rd_kafka_error_string(error);
+        /* A partition whose fetcher has not started yet says _STATE. */
+        for (int i = 0; i < list->cnt && !words; i++)
+            if (list->elems[i].err) words = rd_kafka_err2str(list->elems[i].err);
+        if (words && oz_monotonic_us() > until_us)
+            status =
+                oz_error_set(err, OZ_BROKER, "the partitions could not be read again: %s", words);
+        if (error) rd_kafka_error_destroy(error);
+        if (!words || status != OZ_OK) return status;
+        OZ_TRY(serve(source, 0, err));
+        usleep(SEEK_PAUSE_US);
+    }
+    return OZ_OK;
+}
+
+enum oz_status oz_kafka_source_begin(struct oz_source *src, const struct oz_positions *from,
+                                     struct oz_error *err)
+{
+    struct kafka_source *source = of(src);
+    OZ_ASSERT(source->state == OZ_SOURCE_OFFERED && source->n_out == 0);
+    if (source->failed != OZ_OK) return answer_failed(source, err);
+    OZ_TRY(check_offsets(source, from, err));
+    bool adds = is_cooperative(source);
+    rd_kafka_topic_partition_list_t *kept = list_of(source, source->running, NULL, from);
+    rd_kafka_topic_partition_list_t *list =
+        list_of(source, source->owned, adds ? source->running : NULL, from);
+    enum oz_status status = OZ_OK;
+    if (!adds)
+        status = take_client_error("the partitions were not assigned", NULL,
+                                   rd_kafka_assign(source->rk, list), err);
+    else if (list->cnt || source->is_asked) /* an empty answer is one too */
+        status = take_client_error("the partitions were not assigned",
+                                   rd_kafka_incremental_assign(source->rk, list), 0, err);
+    source->is_asked = false;
+    if (status == OZ_OK && adds) status = seek_list(source, kept, err);
+    rd_kafka_topic_partition_list_destroy(kept);
+    rd_kafka_topic_partition_list_destroy(list);
+    OZ_TRY(status);
+    memcpy(source->running, source->owned, source->n_partitions);
+    restart_lanes(source, from);
+    for (uint32_t i = 0; i < source->n_lanes; i++) {
+        struct oz_kafka_lane *lane = &source->lane[i];
+        lane->is_settled = false;
+        if (source->running[lane->partition])
+            oz_kafka_lane_attach(lane, source->rk, source->wake_fd);
+    }
+    source->n_unsettled = source->n_lanes;
+    if (source->state == OZ_SOURCE_OFFERED) source->state = OZ_SOURCE_RUNNING;
+    return OZ_OK;
+}
+
+enum oz_status oz_kafka_source_leave(struct oz_source *src, struct oz_error *err)
+{
+    struct kafka_source *source = of(src);
+    OZ_ASSERT(source->n_out == 0);
+    if (source->failed != OZ_OK) return answer_failed(source, err);
+    enum oz_status status = OZ_OK;
+    bool adds = is_cooperative(source);
+    restart_lanes(source, NULL);
+    source->is_lost = false;
+    if (adds) {
+        rd_kafka_topic_partition_list_t *list =
+            list_of(source, source->running, source->owned, NULL);
+        if (list->cnt || source->is_taking)
+            status = take_client_error("the partitions were not given back",
+                                       rd_kafka_incremental_unassign(source->rk, list), 0, err);
+        rd_kafka_topic_partition_list_destroy(list);
+        for (uint32_t p = 0; p < source->n_partitions; p++) source->running[p] &= source->owned[p];
+    } else {
+        status = take_client_error("the partitions were not given back", NULL,
+                                   rd_kafka_assign(source->rk, NULL), err);
+        memset(source->running, 0, source->n_partitions);
+        memset(source->owned, 0, source->n_partitions);
+    }
+    source->state =
+        adds && (source->is_asked || n_owned(source)) ? OZ_SOURCE_OFFERED : OZ_SOURCE_JOINING;
     return status;
 }
 
@@ -527,33 +751,10 @@ enum oz_status oz_kafka_source_seek(struct oz_source *src, const struct oz_posit
     struct kafka_source *source = of(src);
     OZ_ASSERT(to->n_sources == source->n_sources && to->n_partitions == source->n_partitions);
     if (source->failed != OZ_OK) return answer_failed(source, err);
-    enum oz_status status = OZ_OK;
-    rd_kafka_topic_partition_list_t *list =
-        oz_kafka_list(source->topic, source->n_sources, source->n_partitions, to->source);
-    int64_t until_us = oz_monotonic_us() + SEEK_WAIT_US;
-    for (;;) {
-        for (int i = 0; i < list->cnt; i++) list->elems[i].err = 0;
-        const char *words = NULL;
-        rd_kafka_error_t *error = rd_kafka_seek_partitions(source->rk, list, OZ_KAFKA_REQUEST_MS);
-        if (error) words = rd_kafka_error_string(error);
-        /* A partition whose fetcher has not started yet says _STATE. */
-        for (int i = 0; i < list->cnt && !words; i++)
-            if (list->elems[i].err) words = rd_kafka_err2str(list->elems[i].err);
-        if (words && oz_monotonic_us() > until_us)
-            status =
-                oz_error_set(err, OZ_BROKER, "the partitions could not be read again: %s", words);
-        if (error) rd_kafka_error_destroy(error);
-        if (!words || status != OZ_OK) break;
-        OZ_TRY_OUT(serve(source, 0, err));
-        usleep(SEEK_PAUSE_US);
-    }
-    for (uint32_t i = 0; i < source->n_lanes; i++) {
-        struct oz_kafka_lane *lane = &source->lane[i];
-        oz_kafka_lane_restart(lane, to->source[lane->partition * source->n_sources + lane->source]);
-    }
-    oz_merge_restart(&source->merge, oz_monotonic_us());
-out:
+    rd_kafka_topic_partition_list_t *list = list_of(source, source->running, NULL, to);
+    enum oz_status status = seek_list(source, list, err);
     rd_kafka_topic_partition_list_destroy(list);
+    if (status == OZ_OK) restart_lanes(source, to);
     return status;
 }
 
@@ -568,9 +769,10 @@ int64_t oz_kafka_source_lag(const struct oz_source *src)
     return lag;
 }
 
-enum oz_status oz_kafka_source_keep_alive(struct oz_source *src, struct oz_error *err)
+enum oz_status oz_kafka_source_keep_alive(struct oz_source *src, int64_t wait_us,
+                                          struct oz_error *err)
 {
-    return serve(of(src), 0, err);
+    return serve(of(src), (int)(wait_us / 1000), err);
 }
 
 rd_kafka_t *oz_kafka_source_client(const struct oz_source *src)

@@ -1,6 +1,7 @@
 #include "pipelines/run/emitter.h"
 
 #include <pthread.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -25,6 +26,7 @@ struct oz_emitter {
     struct oz_epoch epoch[OZ_EMITTER_EPOCHS];
     /* the emitter's own */
     bool open; /* a transaction is */
+    bool meta_is_due;
     int64_t flushed_at_us;
     uint32_t n_held; /* committed epochs since the last flush */
     /* the store thread's own */
@@ -69,7 +71,7 @@ static void put_back(struct oz_queue *queue, void *item)
 static void recycle_epoch(struct oz_emitter *em, struct oz_epoch *ep)
 {
     for (uint32_t w = 0; w < em->n_workers; w++) oz_sealed_reset(&ep->sealed[w]);
-    ep->flush = ep->with_meta = false;
+    ep->flush = false;
     put_back(&em->free_epochs, ep);
 }
 
@@ -104,8 +106,8 @@ static enum oz_status produce_changes(struct oz_emitter *em, const struct oz_epo
     struct oz_changelog *cl = em->config.changelog;
     const char *meta = em->config.meta;
     uint64_t parts = 0, bytes = 0;
-    for (uint32_t e = 0; ep->with_meta && e < ep->pos.n_entities; e++)
-        for (uint32_t p = 0; p < ep->pos.n_partitions; p++)
+    for (uint32_t p = 0; em->meta_is_due && p < ep->pos.n_partitions; p++)
+        for (uint32_t e = 0; em->config.fresh[p] && e < ep->pos.n_entities; e++)
             OZ_TRY(cl->produce_meta(cl->ctx, e, p, meta, strlen(meta), err));
     for (uint32_t w = 0; w < em->n_workers; w++) {
         OZ_TRY(cl->produce(cl->ctx, &ep->sealed[w], err));
@@ -132,21 +134,33 @@ static enum oz_status commit(struct oz_emitter *em, const struct oz_epoch *ep, s
     return OZ_OK;
 }
 
-/* Step 5 needs to know up to where the store will have the changelog: its end as of now, while
- * nothing of the next epoch has been produced. */
+/* Step 5 needs to know up to where the store has the changelog. Asked before the offsets are sent,
+ * whose generation says that nobody else had written to it by then: what the transaction itself has
+ * in it is read once more by the next start, which does no harm. A process that shares its group
+ * stands nowhere in the changelogs of others' partitions. */
 static enum oz_status ask_ends(struct oz_emitter *em, struct oz_epoch *ep, struct oz_error *err)
 {
     struct oz_changelog *cl = em->config.changelog;
     int64_t now = oz_monotonic_us();
-    em->n_held++;
     if (!ep->flush && now - em->flushed_at_us < em->config.flush_us &&
-        em->n_held < OZ_EMITTER_EPOCHS / 2)
+        em->n_held + 1 < OZ_EMITTER_EPOCHS / 2)
         return OZ_OK;
     OZ_TRY(cl->ends(cl->ctx, &ep->pos, err));
+    for (uint32_t p = 0; p < ep->pos.n_partitions; p++)
+        if (ep->pos.source[(size_t)p * ep->pos.n_sources] == OZ_NO_OFFSET)
+            oz_positions_forget(&ep->pos, p);
     ep->flush = true;
     em->flushed_at_us = now;
-    em->n_held = 0;
     return OZ_OK;
+}
+
+/* Those of the newest epoch that asked: older is always right. */
+static void take_known_ends(struct oz_emitter *em, struct oz_epoch *ep)
+{
+    pthread_mutex_lock(&em->mutex);
+    memcpy(ep->pos.changelog, em->committed_pos.changelog,
+           (size_t)ep->pos.n_partitions * ep->pos.n_entities * sizeof *ep->pos.changelog);
+    pthread_mutex_unlock(&em->mutex);
 }
 
 static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, struct oz_error *err)
@@ -154,8 +168,10 @@ static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, str
     OZ_TRY(open_transaction(em, err));
     int64_t start = oz_monotonic_us();
     OZ_TRY(produce_changes(em, ep, err));
+    take_known_ends(em, ep);
+    OZ_TRY(ask_ends(em, ep, err));
     OZ_TRY(commit(em, ep, err));
-    em->open = false;
+    em->open = em->meta_is_due = false;
     ep->pos.epoch = ep->number;
     ep->pos.time_us = oz_wall_us();
     int64_t took = oz_monotonic_us() - start;
@@ -167,7 +183,8 @@ static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, str
     em->stats.commit_us_max = OZ_MAX(em->stats.commit_us_max, took);
     pthread_cond_broadcast(&em->changed);
     pthread_mutex_unlock(&em->mutex);
-    return ask_ends(em, ep, err);
+    em->n_held = ep->flush ? 0 : em->n_held + 1;
+    return OZ_OK;
 }
 
 /* Everything queued before was thrown away. What is committed and not stored is written now: rows
@@ -183,7 +200,8 @@ static enum oz_status emit_abort(struct oz_emitter *em, struct oz_epoch *ep, str
     em->stats.aborts++;
     pthread_mutex_unlock(&em->mutex);
     ep->flush = true;
-    return em->config.changelog->ends(em->config.changelog->ctx, &ep->pos, err);
+    em->n_held = 0;
+    return OZ_OK;
 }
 
 static void handle(struct oz_emitter *em, struct item *item)
@@ -219,11 +237,9 @@ static void handle(struct oz_emitter *em, struct item *item)
     put_back(&em->free_items, item);
 }
 
-/* What is committed does not wait for the next epoch to be stored: there may be none for long.
- * Changelog records are only produced inside of handle(), so its end may be asked for here. */
+/* What is committed does not wait for the next epoch to be stored: there may be none for long. */
 static void flush_when_idle(struct oz_emitter *em)
 {
-    struct oz_error err = {0};
     void *item;
     if (!em->n_held || failed(em) || oz_monotonic_us() - em->flushed_at_us < em->config.flush_us ||
         !oz_queue_try_pop(&em->free_epochs, &item))
@@ -234,13 +250,9 @@ static void flush_when_idle(struct oz_emitter *em)
     ep->number = em->committed;
     pthread_mutex_unlock(&em->mutex);
     ep->flush = true;
-    enum oz_status status = ask_ends(em, ep, &err);
-    if (status == OZ_OK)
-        put_back(&em->to_store, ep);
-    else {
-        fail(em, status, &err);
-        recycle_epoch(em, ep);
-    }
+    em->n_held = 0;
+    em->flushed_at_us = oz_monotonic_us();
+    put_back(&em->to_store, ep);
 }
 
 static void *emit_main(void *arg)
@@ -364,6 +376,7 @@ enum oz_status oz_emitter_new(const struct oz_emitter_config *config,
     em->config = *config;
     em->n_workers = oz_engine_n_workers(config->engine);
     em->flushed_at_us = oz_monotonic_us();
+    em->meta_is_due = true;
     em->sealed = em->committed = em->stored = oz_engine_epoch(config->engine) - 1;
     pthread_mutex_init(&em->mutex, NULL);
     pthread_cond_init(&em->changed, NULL);
@@ -499,6 +512,21 @@ enum oz_status oz_emitter_abort(struct oz_emitter *em, struct oz_positions *ret_
     return status == OZ_OK
                ? OZ_OK
                : oz_error_set(err, status, "the abort did not go through: %s", why.message);
+}
+
+void oz_emitter_restart(struct oz_emitter *em, const struct oz_positions *committed)
+{
+    pthread_mutex_lock(&em->mutex);
+    OZ_ASSERT(em->status == OZ_OK && em->sealed == em->stored);
+    oz_positions_copy(&em->committed_pos, committed);
+    em->meta_is_due = true;
+    pthread_mutex_unlock(&em->mutex);
+}
+
+void oz_emitter_fail(struct oz_emitter *em, const char *why)
+{
+    struct oz_error err = {0};
+    fail(em, oz_error_set(&err, OZ_ABORT, "%s", why), &err);
 }
 
 void oz_emitter_get_stats(struct oz_emitter *em, struct oz_emitter_stats *ret_stats)

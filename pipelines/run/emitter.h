@@ -6,8 +6,8 @@
  *
  * Bounds: OZ_EMITTER_BOXES batches of outputs wait at most; one epoch is under commit at a time.
  * The store is written every state.flush, or when an epoch asks for it; the changelog's end is
- * asked for right before, between a commit and the next begin, so that the store never claims an
- * offset that it does not have.
+ * asked for before that epoch's offsets are sent, so that the store never claims an offset that it
+ * does not have.
  * Threads: every function is the main thread's. Errors: the first failure stops the emitter, which
  * then throws away what comes; oz_emitter_status() tells. OZ_ABORT: call oz_emitter_abort() and
  * read again from the committed positions; all others end the run. */
@@ -24,8 +24,7 @@ struct oz_epoch {
     struct oz_sealed *sealed; /* [n_workers] */
     /* source: next offsets to read; changelog: filled when it is flushed */
     struct oz_positions pos;
-    bool with_meta; /* the changelogs' meta records go with it */
-    bool flush;     /* the store is to be written with this one */
+    bool flush; /* the store is to be written with this one */
 };
 
 struct oz_emitter_config {
@@ -40,6 +39,8 @@ struct oz_emitter_config {
     int64_t flush_us;
     const struct oz_positions *committed; /* at start; copied */
     const char *meta;
+    /* [n_partitions], borrowed: their meta records go with the first transaction that commits */
+    const bool *fresh;
 };
 
 struct oz_emitter;
@@ -64,6 +65,12 @@ enum oz_status oz_emitter_wait_stored(struct oz_emitter *em, struct oz_error *er
  * emitter is as new and ret_pos says where to read again. */
 enum oz_status oz_emitter_abort(struct oz_emitter *em, struct oz_positions *ret_pos,
                                 struct oz_error *err) OZ_MUST_USE;
+
+/* When partitions have come or gone, and everything sealed is stored or aborted: where the new ones
+ * stand. Looks at config.fresh again. */
+void oz_emitter_restart(struct oz_emitter *em, const struct oz_positions *committed);
+/* Asks for an abort that nothing but the caller knows a reason for. */
+void oz_emitter_fail(struct oz_emitter *em, const char *why);
 
 struct oz_emitter_stats {
     uint64_t commits, aborts, changelog_parts, changelog_bytes, stored_parts;

@@ -561,6 +561,13 @@ void oz_engine_drop(struct oz_engine *eng)
         for (uint32_t e = 0; e < eng->plan->n_entities; e++) oz_cache_drop(eng->worker[w].cache[e]);
 }
 
+void oz_engine_forget(struct oz_engine *eng, uint32_t partition)
+{
+    for (uint32_t w = 0; w < eng->n_workers; w++)
+        for (uint32_t e = 0; e < eng->plan->n_entities; e++)
+            oz_cache_forget(eng->worker[w].cache[e], partition);
+}
+
 bool oz_engine_wants_seal(const struct oz_engine *eng)
 {
     for (uint32_t w = 0; w < eng->n_workers; w++)

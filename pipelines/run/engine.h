@@ -83,6 +83,8 @@ enum oz_status oz_engine_seal(struct oz_engine *engine, struct oz_sealed *sealed
 void oz_engine_stored(struct oz_engine *engine, uint64_t epoch);
 void oz_engine_drop(
     struct oz_engine *engine); /* after an abort; what is committed must be stored first */
+/* Rows of this partition in memory, all of them stored, are not what the store has now. */
+void oz_engine_forget(struct oz_engine *engine, uint32_t partition);
 bool oz_engine_wants_seal(const struct oz_engine *engine);
 void oz_engine_get_stats(const struct oz_engine *engine, struct oz_engine_stats *ret_stats);
 #endif

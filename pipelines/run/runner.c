@@ -3,15 +3,12 @@
 #include "base/fault.h"
 #include "base/instant.h"
 #include "base/log.h"
-#include "base/progress.h"
-#include "state/replay.h"
-#include "stream/kafka_source.h"
+#include "pipelines/run/resume.h"
 
 enum { ABORTS_MAX = 10 };
-#define TOPIC_WAIT_US       (60 * OZ_US_PER_SECOND)
-#define JOIN_WAIT_US        (120 * OZ_US_PER_SECOND)
-#define REPLAY_WAIT_US      (90 * OZ_US_PER_SECOND)
-#define DELETE_RETENTION_US (23 * OZ_US_PER_HOUR)
+#define TOPIC_WAIT_US (60 * OZ_US_PER_SECOND)
+#define JOIN_WAIT_US  (120 * OZ_US_PER_SECOND)
+#define JOIN_POLL_US  (100 * OZ_US_PER_MS)
 
 struct runner {
     const struct oz_runner_config *config;
@@ -32,16 +29,17 @@ struct runner {
     struct oz_outputs *outputs;
     struct oz_emitter *emitter;
     struct oz_record *record;
-    struct oz_positions next; /* our own count: what the next epoch will commit */
-    bool fresh;
+    struct oz_positions next;   /* our own count: what the next epoch will commit */
+    enum oz_replayed *replayed; /* [n_partitions] */
+    bool *fresh;                /* [n_partitions]: nothing of it was ever committed */
     /* of the epoch that is open */
     bool dirty; /* something was read since the last seal */
     uint64_t rows_since_seal;
     int64_t sealed_at_us, started_us, status_at_us;
     uint64_t commits_at_abort;
     int aborts; /* in a row */
-    struct oz_progress progress;
-    bool progress_on;
+    bool is_ready;
+    int64_t asked_us; /* since when there are no partitions */
 };
 
 static bool stopping(const struct runner *run) { return run->config->stop && *run->config->stop; }
@@ -99,100 +97,19 @@ static enum oz_status take_config(struct runner *run, struct oz_error *err)
     return OZ_OK;
 }
 
-/* Opening the sink fences whoever has the same instance name. A start that is going to be refused
- * since its state is not here, as on another machine or from another folder, must not end a process
- * that runs well. */
-static enum oz_status check_state_is_here(struct runner *run, struct oz_error *err)
+/* Rows of an entity that is not the key of the topics are fed by every partition: one process holds
+ * them all. At least once cannot take rows over from another process. */
+static bool is_alone(const struct runner *run)
 {
-    struct oz_positions committed;
-    struct oz_buf meta;
-    oz_buf_init(&meta);
-    enum oz_status status = oz_store_meta(run->store, &meta, err);
-    bool here = meta.len > 0;
-    oz_buf_clear(&meta);
-    if (status != OZ_OK || here) return status;
-    OZ_TRY(oz_positions_init(&committed, run->n_partitions, run->n_sources, run->n_entities, err));
-    status = oz_kafka_committed(&run->client, run->group, run->source_topic, &committed, err);
-    size_t n = (size_t)run->n_partitions * run->n_sources;
-    for (size_t i = 0; status == OZ_OK && i < n; i++)
-        if (committed.source[i] != OZ_NO_OFFSET)
-            status = oz_error_set(
-                err, OZ_STATE,
-                "the consumer group %s has committed offsets, and the state in %s is empty: bring "
-                "the folder back, or delete the changelog topics and the group to begin anew",
-                run->group, run->config->state_dir);
-    oz_positions_clear(&committed);
-    return status;
+    for (uint32_t e = 0; e < run->n_entities; e++)
+        if (!run->prg->keyed_by_source[e]) return true;
+    return !run->exactly_once;
 }
 
-static bool replay_progress(void *ctx, uint64_t n_done, uint64_t n_left)
+static enum oz_status check_group(struct runner *run, struct oz_error *err)
 {
-    struct runner *run = ctx;
-    if (!run->progress_on) {
-        oz_progress_init(&run->progress, "replaying the changelog", n_done + n_left, "records");
-        run->progress_on = true;
-    }
-    oz_progress_set(&run->progress, n_done);
-    return !stopping(run);
-}
-
-static enum oz_status recover(struct runner *run, struct oz_error *err)
-{
-    struct oz_positions committed;
-    struct oz_replay_result result;
-    run->meta = oz_arena_printf(&run->prg->arena, "%.*s,\"partitions\":%u}",
-                                (int)strlen(run->prg->meta) - 1, run->prg->meta, run->n_partitions);
-    if (!run->meta) return oz_no_memory(err);
-    OZ_TRY(oz_positions_init(&committed, run->n_partitions, run->n_sources, run->n_entities, err));
-    enum oz_status status =
-        oz_kafka_committed(&run->client, run->group, run->source_topic, &committed, err);
-    const char *entity_name[OZ_ENTITIES_MAX], *source_name[OZ_SOURCES_MAX];
-    for (uint32_t e = 0; e < run->n_entities; e++) entity_name[e] = run->prg->plan->entity[e].name;
-    for (uint32_t s = 0; s < run->n_sources; s++) source_name[s] = run->prg->schema[s]->name;
-    struct oz_replay_options options = {
-        .meta = run->meta,
-        .meta_len = strlen(run->meta),
-        .exactly_once = run->exactly_once,
-        .source_name = source_name,
-        .entity_name = entity_name,
-        .wait_us = REPLAY_WAIT_US,
-        .delete_retention_us = DELETE_RETENTION_US,
-        .progress = replay_progress,
-        .progress_ctx = run,
-    };
-    if (status == OZ_OK)
-        status =
-            oz_replay(run->store, run->changelog, &committed, &options, &run->next, &result, err);
-    if (run->progress_on) oz_progress_done(&run->progress);
-    oz_positions_clear(&committed);
-    OZ_TRY(status);
-    run->fresh = result.fresh;
-    if (result.n_records)
-        oz_info("state: %llu records of the changelog's tail replayed",
-                (unsigned long long)result.n_records);
-    return OZ_OK;
-}
-
-/* A new group's first offsets are explicit, and committed with the first epoch: a crash before it
- * begins at the same place. */
-static enum oz_status first_offsets(struct runner *run, struct oz_error *err)
-{
-    const struct oz_pipeline *pl = run->pl;
-    bool missing = false;
-    size_t n = (size_t)run->n_partitions * run->n_sources;
-    for (size_t i = 0; i < n; i++) missing |= run->next.source[i] == OZ_NO_OFFSET;
-    if (!missing) return OZ_OK;
-    struct oz_positions at;
-    OZ_TRY(oz_positions_init(&at, run->n_partitions, run->n_sources, run->n_entities, err));
-    int64_t when = pl->start == OZ_START_EARLIEST ? OZ_KAFKA_EARLIEST
-                   : pl->start == OZ_START_LATEST ? OZ_KAFKA_LATEST
-                                                  : pl->start_at_us / OZ_US_PER_MS;
-    enum oz_status status = oz_kafka_start_offsets(&run->client, run->source_topic, when, &at, err);
-    for (size_t i = 0; status == OZ_OK && i < n; i++)
-        if (run->next.source[i] == OZ_NO_OFFSET) run->next.source[i] = at.source[i];
-    oz_positions_clear(&at);
-    run->dirty = true;
-    return status;
+    if (run->config->embedded || !is_alone(run)) return OZ_OK;
+    return oz_kafka_group_is_free(&run->client, run->group, run->pl->instance, err);
 }
 
 static enum oz_status output_topic(struct runner *run, const char *name,
@@ -210,41 +127,29 @@ static enum oz_status open_outputs(struct runner *run, struct oz_error *err)
     OZ_TRY(output_topic(run, run->pl->alerts_topic, &outputs.alerts, err));
     OZ_TRY(output_topic(run, run->pl->dead_letters_topic, &outputs.dead_letters, err));
     OZ_TRY(oz_outputs_new(&outputs, &run->outputs, err));
-    oz_engine_set_epoch(run->engine, run->next.epoch + 1);
-    struct oz_emitter_config emitter = {
-        .program = run->prg,
-        .engine = run->engine,
-        .store = run->store,
-        .sink = run->sink,
-        .source = run->source,
-        .changelog = run->changelog,
-        .n_partitions = run->n_partitions,
-        .exactly_once = run->exactly_once,
-        .flush_us = run->pl->state_flush_us,
-        .committed = &run->next,
-        .meta = run->meta,
-    };
-    return oz_emitter_new(&emitter, &run->emitter, err);
+    return OZ_OK;
 }
 
+/* The clients and the state; the group gives partitions later. */
 static enum oz_status start(struct runner *run, struct oz_error *err)
 {
     const struct oz_runner_config *config = run->config;
     OZ_TRY(take_config(run, err));
     OZ_TRY(check_topics(run, err));
-    if (!config->embedded)
-        OZ_TRY(oz_kafka_group_is_free(&run->client, run->group, run->pl->instance, err));
+    OZ_TRY(check_group(run, err));
+    run->meta = oz_arena_printf(&run->prg->arena, "%.*s,\"partitions\":%u}",
+                                (int)strlen(run->prg->meta) - 1, run->prg->meta, run->n_partitions);
+    run->replayed = oz_calloc(run->n_partitions, sizeof *run->replayed);
+    run->fresh = oz_calloc(run->n_partitions, sizeof *run->fresh);
+    if (!run->meta || !run->replayed || !run->fresh) return oz_no_memory(err);
     OZ_TRY(oz_engine_open(run->prg, config->state_dir, run->n_partitions, &run->store, &run->engine,
                           err));
-    OZ_TRY(check_state_is_here(run, err));
     OZ_TRY(oz_sink_open(&run->client,
                         run->exactly_once ? oz_program_transactional_id(run->prg) : NULL,
                         TOPIC_WAIT_US, &run->sink, err));
     OZ_TRY(oz_kafka_changelog_new(run->sink, &run->client, run->changelog_topic, run->n_entities,
                                   run->n_partitions, &run->changelog, err));
     OZ_TRY(oz_positions_init(&run->next, run->n_partitions, run->n_sources, run->n_entities, err));
-    OZ_TRY(recover(run, err));
-    OZ_TRY(first_offsets(run, err));
     struct oz_kafka_source_config source = {
         .client = run->client,
         .group = run->group,
@@ -257,8 +162,8 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
         .exactly_once = run->exactly_once,
         .queue_bytes = (size_t)256 << 20,
     };
-    OZ_TRY(
-        oz_kafka_source_open(&source, &run->next, JOIN_WAIT_US, config->stop, &run->source, err));
+    OZ_TRY(oz_kafka_source_join(&source, &run->source, err));
+    run->asked_us = oz_monotonic_us();
     return open_outputs(run, err);
 }
 
@@ -304,9 +209,8 @@ static enum oz_status seal(struct runner *run, bool flush, struct oz_error *err)
     (void)oz_fault(OZ_FAULT_SEAL_START);
     OZ_TRY(oz_engine_seal(run->engine, ep->sealed, &parts, err));
     oz_positions_copy(&ep->pos, &run->next);
-    ep->with_meta = run->fresh;
     ep->flush = flush;
-    run->fresh = run->dirty = false;
+    run->dirty = false;
     run->rows_since_seal = 0;
     run->sealed_at_us = oz_monotonic_us();
     oz_emitter_seal(run->emitter, ep);
@@ -359,6 +263,142 @@ static enum oz_status leave_uncommitted(struct runner *run, struct oz_error *err
     return oz_emitter_abort(run->emitter, &run->next, err);
 }
 
+static enum oz_status drain(struct runner *run, struct oz_error *err)
+{
+    OZ_TRY(oz_emitter_wait_committed(run->emitter, err));
+    OZ_TRY(seal(run, true, err));
+    return oz_emitter_wait_stored(run->emitter, err);
+}
+
+/* ---- the group gives partitions and takes them */
+
+static enum oz_status open_emitter(struct runner *run, struct oz_error *err)
+{
+    struct oz_emitter_config emitter = {
+        .program = run->prg,
+        .engine = run->engine,
+        .store = run->store,
+        .sink = run->sink,
+        .source = run->source,
+        .changelog = run->changelog,
+        .n_partitions = run->n_partitions,
+        .exactly_once = run->exactly_once,
+        .flush_us = run->pl->state_flush_us,
+        .committed = &run->next,
+        .meta = run->meta,
+        .fresh = run->fresh,
+    };
+    oz_engine_set_epoch(run->engine, run->next.epoch + 1);
+    return oz_emitter_new(&emitter, &run->emitter, err);
+}
+
+static uint32_t count(const bool *which, uint32_t n)
+{
+    uint32_t yes = 0;
+    for (uint32_t i = 0; i < n; i++) yes += which[i];
+    return yes;
+}
+
+static enum oz_status check_offer(struct runner *run, const bool *owned, struct oz_error *err)
+{
+    uint32_t n = count(owned, run->n_partitions);
+    if (n == run->n_partitions || !is_alone(run)) return OZ_OK;
+    OZ_FAIL(err, OZ_STATE,
+            "group %s gave this process %u of %u partitions, and the pipeline needs them all: it "
+            "%s; stop the group's other members",
+            run->group, n, run->n_partitions,
+            run->exactly_once ? "has an entity that is not the key of its topics"
+                              : "runs at least once");
+}
+
+/* Rows in memory that another process has changed meanwhile are read again. */
+static void forget_rows(struct runner *run)
+{
+    for (uint32_t p = 0; p < run->n_partitions; p++)
+        if (run->replayed[p] != OZ_REPLAYED_NOTHING) oz_engine_forget(run->engine, p);
+}
+
+static enum oz_status take_over(struct runner *run, struct oz_error *err)
+{
+    const bool *owned = oz_kafka_source_owned(run->source);
+    OZ_TRY(check_offer(run, owned, err));
+    struct oz_resume_config resume = {
+        .program = run->prg,
+        .group = run->group,
+        .meta = run->meta,
+        .client = &run->client,
+        .source_topic = run->source_topic,
+        .exactly_once = run->exactly_once,
+        .store = run->store,
+        .changelog = run->changelog,
+        .source = run->source,
+        .stop = run->config->stop,
+    };
+    struct oz_replay_result result = {.partition = run->replayed};
+    bool first;
+    enum oz_status status = oz_resume(&resume, &run->next, &result, &first, err);
+    forget_rows(run);
+    /* The group has moved on: what it wants now comes first. */
+    if (status == OZ_RETRY && !stopping(run)) return OZ_OK;
+    OZ_TRY(status);
+    for (uint32_t p = 0; p < run->n_partitions; p++)
+        run->fresh[p] = result.partition[p] == OZ_REPLAYED_FRESH;
+    OZ_TRY(oz_kafka_source_begin(run->source, &run->next, err));
+    run->dirty = first;
+    run->rows_since_seal = 0;
+    run->sealed_at_us = oz_monotonic_us();
+    if (run->emitter)
+        oz_emitter_restart(run->emitter, &run->next);
+    else
+        OZ_TRY(open_emitter(run, err));
+    oz_info("running: %u of %u partitions, %u workers, %s", count(owned, run->n_partitions),
+            run->n_partitions, oz_engine_n_workers(run->engine),
+            run->exactly_once ? "exactly once" : "at least once");
+    if (!run->is_ready && run->config->ready) run->config->ready(run->config->status_ctx);
+    run->is_ready = true;
+    return OZ_OK;
+}
+
+/* A rebalance that has taken the partitions already leaves nothing to commit. */
+static enum oz_status drop_epoch(struct runner *run, const char *why, struct oz_error *err)
+{
+    oz_warn("the epoch is aborted: %s", why);
+    oz_emitter_fail(run->emitter, why);
+    enum oz_status status = oz_emitter_status(run->emitter, err);
+    if (status != OZ_ABORT) return status; /* it had failed before, in another way */
+    OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
+    oz_engine_drop(run->engine);
+    return OZ_OK;
+}
+
+static enum oz_status hand_over(struct runner *run, struct oz_error *err)
+{
+    enum oz_status status = OZ_OK;
+    if (!run->emitter)
+        ; /* nothing was read yet */
+    else if (oz_kafka_source_is_lost(run->source))
+        status = drop_epoch(run, "the group took the partitions back without asking", err);
+    else if ((status = drain(run, err)) == OZ_ABORT)
+        status = drop_epoch(run, err->message, err);
+    OZ_TRY(status);
+    oz_info("the group moves partitions: rows and offsets are committed");
+    run->dirty = false;
+    run->rows_since_seal = 0;
+    run->asked_us = oz_monotonic_us();
+    return oz_kafka_source_leave(run->source, err);
+}
+
+/* The first answer of the group is waited for, a standby process waits for ever. */
+static enum oz_status wait_for_group(struct runner *run, struct oz_error *err)
+{
+    OZ_TRY(oz_kafka_source_keep_alive(run->source, JOIN_POLL_US, err));
+    if (run->is_ready || oz_monotonic_us() - run->asked_us < JOIN_WAIT_US) return OZ_OK;
+    OZ_FAIL(err, OZ_ENVIRONMENT, "group %s gave no partitions within %lld s", run->group,
+            (long long)(JOIN_WAIT_US / OZ_US_PER_SECOND));
+}
+
+/* ---- one thing after the other */
+
 static enum oz_status step(struct runner *run, struct oz_error *err)
 {
     size_t n = 0;
@@ -371,33 +411,43 @@ static enum oz_status step(struct runner *run, struct oz_error *err)
     return seal_if_due(run, err);
 }
 
-static enum oz_status drain(struct runner *run, struct oz_error *err)
+static enum oz_status turn(struct runner *run, struct oz_error *err)
 {
-    OZ_TRY(oz_emitter_wait_committed(run->emitter, err));
-    OZ_TRY(seal(run, true, err));
-    return oz_emitter_wait_stored(run->emitter, err);
+    switch (oz_kafka_source_state(run->source)) {
+    case OZ_SOURCE_JOINING: return wait_for_group(run, err);
+    case OZ_SOURCE_OFFERED: return take_over(run, err);
+    case OZ_SOURCE_LEAVING: return hand_over(run, err);
+    case OZ_SOURCE_RUNNING: break;
+    }
+    enum oz_status status = step(run, err);
+    return status == OZ_ABORT ? read_again(run, err) : status;
+}
+
+/* What is running is finished; what is not has nothing to finish. */
+static enum oz_status end(struct runner *run, struct oz_error *err)
+{
+    enum oz_kafka_source_state state = oz_kafka_source_state(run->source);
+    if (!run->is_ready) OZ_FAIL(err, OZ_RETRY, "stopped before the group gave partitions");
+    if (state != OZ_SOURCE_RUNNING && state != OZ_SOURCE_LEAVING) return OZ_OK;
+    if (oz_kafka_source_is_lost(run->source)) return OZ_OK;
+    enum oz_status status = drain(run, err);
+    return status == OZ_ABORT ? leave_uncommitted(run, err) : status;
 }
 
 static enum oz_status loop(struct runner *run, struct oz_error *err)
 {
-    bool drained = false;
     run->started_us = run->status_at_us = run->sealed_at_us = oz_monotonic_us();
-    if (run->config->ready) run->config->ready(run->config->status_ctx);
-    while (!drained) {
-        bool ending = stopping(run);
-        enum oz_status status = ending ? drain(run, err) : step(run, err);
-        if (status == OZ_ABORT && !ending)
-            status = read_again(run, err);
-        else if (status == OZ_ABORT)
-            status = leave_uncommitted(run, err);
-        drained = ending;
+    while (!stopping(run)) {
+        enum oz_status status = turn(run, err);
+        if (status == OZ_RETRY && stopping(run) && run->is_ready) break;
         OZ_TRY(status);
         int64_t now = oz_monotonic_us();
-        if (now - run->status_at_us >= run->config->status_us) {
+        if (run->is_ready && now - run->status_at_us >= run->config->status_us) {
             run->status_at_us = now;
             status_now(run);
         }
     }
+    OZ_TRY(end(run, err));
     status_now(run);
     return OZ_OK;
 }
@@ -407,12 +457,7 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
     struct runner run = {.config = config, .prg = config->program};
     run.pl = &run.prg->pipeline;
     enum oz_status status = start(&run, err);
-    if (status == OZ_OK) {
-        oz_info("running: %u partitions, %u workers, %s", run.n_partitions,
-                oz_engine_n_workers(run.engine),
-                run.exactly_once ? "exactly once" : "at least once");
-        status = loop(&run, err);
-    }
+    if (status == OZ_OK) status = loop(&run, err);
     oz_emitter_free(run.emitter);
     oz_outputs_free(run.outputs);
     oz_source_close(run.source);
@@ -422,5 +467,7 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
     oz_store_close(run.store);
     oz_positions_clear(&run.next);
     oz_free(run.record);
+    oz_free(run.replayed);
+    oz_free(run.fresh);
     return status;
 }

@@ -32,7 +32,7 @@ class GoldenPipeline(Pipeline):
 
     def load(self):
         make_topics(self.address, self.topics.values())
-        producer = Producer({"bootstrap.servers": self.address})
+        producer = Producer({"bootstrap.servers": self.address, "enable.idempotence": True})
         for source, partition, key, value, time, headers in make_golden.made_input():
             producer.produce(self.topics[source], value, key, partition, timestamp=time, headers=headers)
             check(producer.flush(30) == 0, "the load was not taken")

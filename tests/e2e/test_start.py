@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import events
-from harness import (OUZEL, ROOT, RUN, Pipeline, check, flat, main, make_topics, produce, read)
+from harness import (OUZEL, ROOT, RUN, Pipeline, check, flat, main, make_topics, produce, read, same)
 from test_run import load
 
 FILE = ROOT / "tests/e2e/pipeline.yaml"
@@ -67,11 +67,18 @@ def test_state_and_group_belong_together(broker, folder):
     pipeline.run_through(topics)
     ends_with(pipeline, 5, "definition", settings=["features.more=sum(abs(amount)) by card over 1d"])
     shutil.move(pipeline.state, folder / "away")
-    ends_with(pipeline, 5)
+    pipeline.start()
+    pipeline.wait_for("ready")
+    pipeline.stop()
+    check("rebuilt from" in pipeline.log_text(), "it does not say that its state was rebuilt")
+    rebuilt = pipeline.stored_rows()
+    shutil.rmtree(pipeline.state)
+    shutil.copytree(folder / "away", pipeline.state)
+    same(rebuilt, pipeline.stored_rows(), "rows rebuilt from the changelog")
+    shutil.rmtree(pipeline.state)
     other = Pipeline(broker.address, folder, "belong-other", FILE, [*settings, f"state.dir={folder}/away"])
     other.make_topics()
     ends_with(other, 5)
-    shutil.rmtree(pipeline.state)
     shutil.move(folder / "away", pipeline.state)
     pipeline.start()
     pipeline.wait_for("ready")
