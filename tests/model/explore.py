@@ -5,10 +5,22 @@ The fourth invariant needs the whole graph: from every state the end, at which a
 reached without another fault of the model's choosing. A start that is refused for ever, or a reader that waits
 for ever, has no such way."""
 from collections import deque
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
-import epoch_model as model
-from invariants import INVARIANTS
+import at_least_once_model as at_least_once
+import epoch_model as epoch
+import invariants
+
+
+class Protocol(NamedTuple):
+    first: Callable       # setup -> state
+    actions: Callable     # setup, state -> (label, state)...
+    done: Callable        # setup, state -> all is committed
+    invariants: dict      # name -> check(setup, state), the sentence of what is wrong
+
+
+EPOCH = Protocol(epoch.first, epoch.actions, epoch.done, invariants.INVARIANTS)
+AT_LEAST_ONCE = Protocol(at_least_once.first, at_least_once.actions, at_least_once.done, at_least_once.INVARIANTS)
 
 
 class Result(NamedTuple):
@@ -26,16 +38,16 @@ def trace_to(came_from, at):
     return labels[::-1]
 
 
-def explore(setup, leave_out=(), states_max=2_000_000):
-    checks = [(key, check) for key, check in INVARIANTS.items() if key not in leave_out]
-    states = [model.first(setup)]
+def explore(setup, leave_out=(), protocol=EPOCH, states_max=2_000_000):
+    checks = [(key, check) for key, check in protocol.invariants.items() if key not in leave_out]
+    states = [protocol.first(setup)]
     number = {states[0]: 0}
     came_from = [None]        # of each state: (number of the state before it, label)
     before = [[]]             # of each state: all states that lead to it
     queue = deque([0])
     while queue:
         at = queue.popleft()
-        for label, to in model.actions(setup, states[at]):
+        for label, to in protocol.actions(setup, states[at]):
             n = number.get(to)
             if n is not None:
                 before[n].append(at)
@@ -51,17 +63,17 @@ def explore(setup, leave_out=(), states_max=2_000_000):
                 raise MemoryError(f"more than {states_max} states: a smaller setup is needed")
             queue.append(n)
     if "end" not in leave_out:
-        stuck = first_stuck(setup, states, before)
+        stuck = first_stuck(setup, protocol, states, before)
         if stuck is not None:
             return Result(len(states), "end", "from here the inputs can never all be committed",
                           trace_to(came_from, stuck))
     return Result(len(states), None, "", [])
 
 
-def first_stuck(setup, states, before):
+def first_stuck(setup, protocol, states, before):
     """The state nearest to the beginning from which no way leads to the end."""
     good = bytearray(len(states))
-    todo = [n for n, w in enumerate(states) if model.done(setup, w)]
+    todo = [n for n, w in enumerate(states) if protocol.done(setup, w)]
     for n in todo:
         good[n] = 1
     while todo:

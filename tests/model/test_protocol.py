@@ -15,8 +15,7 @@ import sys
 
 import epoch_model as model
 from epoch_model import Setup
-from explore import explore
-from invariants import INVARIANTS
+from explore import AT_LEAST_ONCE, EPOCH, explore
 
 HERE = pathlib.Path(__file__).resolve().parent
 ALL = "crash power lose stall abort rebalance"
@@ -35,9 +34,10 @@ RIGHT = {  # everything in here is visited
     "the changelog's end is asked long before": TWO._replace(kinds=ALL, asked="at the seal"),
     "one member, the end is asked after the commit": ONE._replace(faults=2, kinds=ALL, asked="after the commit"),
 }
+MILD = Setup(inputs=3, faults=2)  # of at_least_once_model.py
 RIGHT_FULL = {
     "two members, 2 inputs, 2 faults": Setup(members=2, inputs=2, faults=2, kinds=ALL),
-    "two members, two partitions, 2 rebalances": TWO._replace(partitions=2, inputs=1, faults=2),
+    "two members, 1 input, 4 faults": Setup(members=2, inputs=1, faults=4, kinds=ALL),
     "one member, 3 inputs, 3 faults": Setup(inputs=3, faults=3, kinds=ALL),
 }
 WRONG = [  # (variant, setup, invariants left out)
@@ -65,6 +65,12 @@ WRONG = [  # (variant, setup, invariants left out)
     ("two members, the end is asked after the commit", TWO._replace(asked="after the commit"), ()),
     ("nobody times transactions out", ONE._replace(inputs=1, ids="fresh"), SEEN),
 ]
+WRONG_MILD = [  # of at least once
+    ("stored before it is acknowledged", MILD, ()),
+    ("a start at the group's offset", MILD, ()),
+    ("rows are written before offsets", MILD, ()),
+]
+ALL_WRONG = [entry + (EPOCH,) for entry in WRONG] + [entry + (AT_LEAST_ONCE,) for entry in WRONG_MILD]
 # Without the invariant the variant goes unnoticed, with it it is found: (invariant, variant, setup).
 NEEDED = [
     ("answers", "answers outside of the transaction", ONE._replace(inputs=1)),
@@ -85,15 +91,15 @@ def setup_of(variant, setup):
 
 # ---- the checks; each runs in a process of its own and returns (line, fine, and more)
 
-def check_right(title, setup):
-    result = explore(setup)
+def check_right(title, setup, protocol=EPOCH):
+    result = explore(setup, protocol=protocol)
     fine = result.invariant is None
     says = "holds" if fine else f"BROKEN, {result.invariant}: {result.what}"
     return f"right  {title}: {result.states} states, {says}", fine, [] if fine else result.trace
 
 
-def check_wrong(variant, setup, leave_out):
-    result = explore(setup_of(variant, setup), leave_out)
+def check_wrong(variant, setup, leave_out, protocol=EPOCH):
+    result = explore(setup_of(variant, setup), leave_out, protocol)
     fine = result.invariant is not None
     says = f"{len(result.trace)} steps, {result.what}" if fine else "NOT FOUND"
     row = f"| {variant} | {shorten(result.trace)} | {result.what.replace(' of p0', '')} |"
@@ -122,7 +128,7 @@ def walk(setup, seed):
         label, w = dice.choice(more if more and dice.random() < 0.85 else ways)
         actor = label.split()[0]
         trace.append(label)
-        for key, check in INVARIANTS.items():
+        for key, check in EPOCH.invariants.items():
             if what := check(setup, w):
                 return f"{key}: {what}", trace
     return None if model.done(setup, w) else "end: not all is committed", trace
@@ -167,13 +173,13 @@ def shorten(trace):
 
 def table():
     with multiprocessing.Pool(os.cpu_count()) as pool:
-        return "\n".join(row for _, _, row in pool.starmap(check_wrong, WRONG))
+        return "\n".join(row for _, _, row in pool.starmap(check_wrong, ALL_WRONG))
 
 
 def show_trace(part):
-    for variant, setup, leave_out in WRONG:
+    for variant, setup, leave_out, protocol in ALL_WRONG:
         if part in variant:
-            result = explore(setup_of(variant, setup), leave_out)
+            result = explore(setup_of(variant, setup), leave_out, protocol)
             print(variant, *(f"  {n:2} {label}" for n, label in enumerate(result.trace, 1)), result.what, sep="\n")
 
 
@@ -189,7 +195,8 @@ def main():
         return print(table())
     jobs = [(check_right, item) for item in (RIGHT | RIGHT_FULL if sys.argv[1:] == ["--full"] else RIGHT).items()]
     jobs += [(check_walks, (variant,)) for variant in [""] + WALKED]
-    jobs += [(check_wrong, entry) for entry in WRONG]
+    jobs += [(check_right, ("at least once, 3 inputs, 2 faults", MILD, AT_LEAST_ONCE))]
+    jobs += [(check_wrong, entry) for entry in ALL_WRONG]
     jobs += [(check_needed, entry) for entry in NEEDED]
     n_bad, rows = 0, []
     with multiprocessing.Pool(os.cpu_count()) as pool:
