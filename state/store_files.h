@@ -1,7 +1,8 @@
 /* RocksDB's list of its own files, seen from outside: whether it has changed, for who opens a store
  * that another process writes. The list is a log of its own (the manifest, which the file CURRENT
  * names): each flush and each compaction appends to it before a file is removed.
- * Errors: OZ_STATE when there is no list, as nothing was ever kept; OZ_IO with the system's words. */
+ * Errors: OZ_STATE when there is no list, as nothing was ever kept; OZ_IO with the system's words.
+ */
 #ifndef OZ_STATE_STORE_FILES_H
 #define OZ_STATE_STORE_FILES_H
 #include "base/memory.h"

@@ -169,7 +169,8 @@ static void fingerprint(const char *dir, char ret[65])
     char command[512];
     char text[1 << 14];
     snprintf(command, sizeof command,
-             "cd %s && find . -printf '%%p %%s %%i %%T@ %%C@\\n' | sort && cat rows/* | cksum", dir);
+             "cd %s && find . -printf '%%p %%s %%i %%T@ %%C@\\n' | sort && cat rows/* | cksum",
+             dir);
     FILE *out = popen(command, "r"); /* NOLINT */
     assert_non_null(out);
     size_t n = fread(text, 1, sizeof text, out);
