@@ -48,10 +48,10 @@ struct oz_store;
 enum oz_status oz_store_open(const char *dir, size_t memory_bytes, struct oz_store **ret_store,
                              struct oz_error *err) OZ_MUST_USE;
 /* Opens a folder to look at it, beside a process that may be at work on it: nothing in it is
- * locked, made or written. What is seen is all that was written before the call, whole writes only, and
- * does not change; writing is refused. OZ_ENVIRONMENT: there is no such folder. OZ_STATE: it is no
- * state folder, or nothing was ever kept in it. OZ_RETRY: it was reorganised again and again while
- * it was opened. */
+ * locked, made or written. What is seen is all that was written before the call, whole writes
+ * only, and does not change; writing is refused. OZ_ENVIRONMENT: there is no such folder. OZ_STATE:
+ * it is no state folder, or nothing was ever kept in it. OZ_RETRY: it was reorganised again and
+ * again while it was opened. */
 enum oz_status oz_store_open_read_only(const char *dir, size_t memory_bytes,
                                        struct oz_store **ret_store,
                                        struct oz_error *err) OZ_MUST_USE;

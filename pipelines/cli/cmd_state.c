@@ -73,8 +73,8 @@ static enum oz_status find_entity(struct look *lk, struct oz_error *err)
             want, near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
 }
 
-/* Rows can be read only by the definition that they were written by; the number of partitions, which
- * stands behind it, is no matter here. A backfill's folder has none written down. */
+/* Rows can be read only by the definition that they were written by; the number of partitions,
+ * behind it, is no matter here. A backfill's folder has none written down. */
 static enum oz_status check_definition(const struct look *lk, struct oz_error *err)
 {
     struct oz_buf meta;
