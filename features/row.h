@@ -59,8 +59,16 @@ void oz_row_prefetch_rings(const struct oz_row_layout *layout, const void *row);
 bool oz_row_alert(const struct oz_row_layout *layout, void *row, uint32_t slot, int64_t time_us,
                   int64_t suppress_us, uint32_t *ret_held_back);
 
-/* The row as JSON, for `ouzel state` and tests: per ring its events with time, id and values. */
+/* The row as JSON, for `ouzel state` and tests: the newest scored time, what was held back of
+ * alerts, and per ring its events with time, id and values. Names make it readable; NULL leaves
+ * them out. */
 struct oz_json;
+struct oz_row_names {
+    const char *const *ring;         /* [n_rings] */
+    const char *const *const *value; /* [n_rings][the ring's n_values] */
+    const char *const *suppression;  /* [n_suppressions] */
+};
 enum oz_status oz_row_dump(const struct oz_row_layout *layout, void *row, struct oz_row_io *io,
-                           struct oz_json *json, struct oz_error *err) OZ_MUST_USE;
+                           const struct oz_row_names *names, struct oz_json *json,
+                           struct oz_error *err) OZ_MUST_USE;
 #endif

@@ -67,23 +67,78 @@ static enum oz_status dump_ring(struct oz_row_work *w, uint32_t ring, struct oz_
     return OZ_OK;
 }
 
+static void dump_time(struct oz_json *json, const char *key, int64_t us)
+{
+    oz_json_key(json, key);
+    if (us == OZ_TIME_NONE)
+        oz_json_null(json);
+    else
+        oz_json_instant(json, us);
+}
+
+static void dump_suppressions(const struct oz_row_work *w, const struct oz_row_names *names,
+                              struct oz_json *json)
+{
+    const struct oz_suppression *s =
+        (const struct oz_suppression *)((uint8_t *)w->row + w->layout->suppressions_at);
+    bool any = false;
+    for (uint32_t i = 0; i < w->layout->n_suppressions; i++) {
+        if (s[i].fired_us == OZ_TIME_NONE) continue;
+        if (!any) {
+            oz_json_key(json, "suppressions");
+            oz_json_open(json, '[');
+        }
+        any = true;
+        oz_json_open(json, '{');
+        oz_json_key(json, "rule");
+        if (names)
+            oz_json_cstring(json, names->suppression[i]);
+        else
+            oz_json_i64(json, i);
+        dump_time(json, "fired", s[i].fired_us);
+        oz_json_key(json, "held_back");
+        oz_json_i64(json, s[i].held_back);
+        oz_json_close(json, '}');
+    }
+    if (any) oz_json_close(json, ']');
+}
+
+static void dump_ring_head(const struct oz_row_work *w, uint32_t ring,
+                           const struct oz_row_names *names, struct oz_json *json)
+{
+    const struct oz_ring_layout *rl = &w->layout->ring[ring];
+    const struct oz_ring_side *rs = w->row->side ? &w->row->side->ring[ring] : NULL;
+    if (names) {
+        oz_json_key(json, "source");
+        oz_json_cstring(json, names->ring[ring]);
+        oz_json_key(json, "columns");
+        oz_json_open(json, '[');
+        for (uint32_t v = 0; v < rl->n_values; v++) oz_json_cstring(json, names->value[ring][v]);
+        oz_json_close(json, ']');
+    }
+    oz_json_key(json, "saturated");
+    oz_json_boolean(json, rs && rs->saturated_us != OZ_TIME_NONE);
+    if (rs && rs->base && rs->base[0]) { /* events that only their totals are left of */
+        oz_json_key(json, "gone");
+        oz_json_i64(json, (int64_t)rs->base[0]);
+    }
+}
+
 enum oz_status oz_row_dump(const struct oz_row_layout *layout, void *row, struct oz_row_io *io,
-                           struct oz_json *json, struct oz_error *err)
+                           const struct oz_row_names *names, struct oz_json *json,
+                           struct oz_error *err)
 {
     struct oz_row_work w = {layout, row, io, err};
     oz_json_open(json, '{');
-    oz_json_key(json, "last");
-    if (w.row->last_us == OZ_TIME_NONE)
-        oz_json_null(json);
-    else
-        oz_json_instant(json, w.row->last_us);
+    dump_time(json, "last", w.row->last_us);
+    if (w.row->side && w.row->side->complete_since_us != OZ_TIME_NONE)
+        dump_time(json, "complete_since", w.row->side->complete_since_us);
+    dump_suppressions(&w, names, json);
     oz_json_key(json, "rings");
     oz_json_open(json, '[');
     for (uint32_t i = 0; i < layout->n_rings; i++) {
         oz_json_open(json, '{');
-        oz_json_key(json, "saturated");
-        bool saturated = w.row->side && w.row->side->ring[i].saturated_us != OZ_TIME_NONE;
-        oz_json_boolean(json, saturated);
+        dump_ring_head(&w, i, names, json);
         oz_json_key(json, "events");
         oz_json_open(json, '[');
         OZ_TRY(dump_ring(&w, i, json));

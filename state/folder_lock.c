@@ -52,6 +52,16 @@ static enum oz_status refuse_foreign(const char *dir, struct oz_error *err)
     return OZ_OK;
 }
 
+enum oz_status oz_folder_check(const char *dir, struct oz_error *err)
+{
+    char path[PATH_MAX];
+    OZ_TRY(refuse_foreign(dir, err));
+    int n = snprintf(path, sizeof path, "%s/" LOCK_NAME, dir);
+    if (n < 0 || (size_t)n >= sizeof path || access(path, F_OK))
+        OZ_FAIL(err, OZ_STATE, "the folder %s is empty: nothing was ever kept in it", dir);
+    return OZ_OK;
+}
+
 static enum oz_status refuse_held(const char *dir, int fd, struct oz_error *err)
 {
     char pid[32] = "";

@@ -8,5 +8,8 @@
 
 /* Makes the folder and its parents when they are not there. */
 enum oz_status oz_folder_lock(const char *dir, int *ret_fd, struct oz_error *err) OZ_MUST_USE;
+/* For who only looks: whether the folder is there (else OZ_ENVIRONMENT) and ours (else OZ_STATE),
+ * held by somebody or not. */
+enum oz_status oz_folder_check(const char *dir, struct oz_error *err) OZ_MUST_USE;
 void oz_folder_unlock(int fd); /* -1 is fine */
 #endif

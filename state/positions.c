@@ -109,6 +109,17 @@ void oz_positions_encode(const struct oz_positions *pos, uint32_t partition,
         oz_part_close(ret_value->data + at, ret_value->len - at, OZ_STORE_OFFSETS);
 }
 
+enum oz_status oz_positions_init_like(struct oz_positions *pos, const uint8_t *value, size_t len,
+                                      struct oz_error *err)
+{
+    const uint8_t *p;
+    size_t n;
+    OZ_TRY(oz_part_open(value, len, OZ_STORE_OFFSETS, &p, &n, err));
+    if (n < HEAD_BYTES) OZ_FAIL(err, OZ_CORRUPT, "an offsets record of %zu bytes", n);
+    return oz_positions_init(pos, (uint32_t)load_le(p, 4), (uint32_t)load_le(p + 4, 4),
+                             (uint32_t)load_le(p + 8, 4), err);
+}
+
 static enum oz_status decode_offsets(int64_t *to, uint32_t n, const uint8_t *p,
                                      struct oz_error *err)
 {

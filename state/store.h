@@ -30,6 +30,9 @@ struct oz_positions {
 enum oz_status oz_positions_init(struct oz_positions *pos, uint32_t n_partitions,
                                  uint32_t n_sources, uint32_t n_entities,
                                  struct oz_error *err) OZ_MUST_USE; /* all OZ_NO_OFFSET */
+/* In the shape that a stored record has. */
+enum oz_status oz_positions_init_like(struct oz_positions *pos, const uint8_t *value, size_t len,
+                                      struct oz_error *err) OZ_MUST_USE;
 void oz_positions_copy(struct oz_positions *pos, const struct oz_positions *from); /* same shape */
 void oz_positions_reset(struct oz_positions *pos); /* as after init */
 /* Whether the partition has any offset: a process that shares its group has only those of its own
@@ -48,6 +51,14 @@ enum oz_status oz_positions_decode(struct oz_positions *pos, uint32_t partition,
 struct oz_store;
 enum oz_status oz_store_open(const char *dir, size_t memory_bytes, struct oz_store **ret_store,
                              struct oz_error *err) OZ_MUST_USE;
+/* Opens a folder to look at it, beside a process that may be at work on it: nothing in it is
+ * locked, made or written. What is seen is all that was written before the call, whole writes
+ * only, and does not change; writing is refused. OZ_ENVIRONMENT: there is no such folder. OZ_STATE:
+ * it is no state folder, or nothing was ever kept in it. OZ_RETRY: it was reorganised again and
+ * again while it was opened. */
+enum oz_status oz_store_open_read_only(const char *dir, size_t memory_bytes,
+                                       struct oz_store **ret_store,
+                                       struct oz_error *err) OZ_MUST_USE;
 void oz_store_close(struct oz_store *store);
 const char *oz_store_dir(const struct oz_store *store);
 
@@ -98,9 +109,15 @@ enum oz_status oz_store_meta(struct oz_store *store, struct oz_buf *ret_json,
                              struct oz_error *err) OZ_MUST_USE; /* empty: none */
 enum oz_status oz_store_set_meta(struct oz_store *store, const char *json, size_t len,
                                  struct oz_error *err) OZ_MUST_USE;
-/* Every stored record in key order; the callback returns false to stop. For dumps and tests. */
+/* Every stored record in key order; the callback returns false to stop. */
 enum oz_status oz_store_scan(struct oz_store *store,
                              bool (*each)(void *ctx, struct oz_bytes key, struct oz_bytes value),
                              void *ctx, struct oz_error *err) OZ_MUST_USE;
-uint64_t oz_store_gets(const struct oz_store *store); /* keys asked for so far */
+/* Those whose key begins with these bytes. */
+enum oz_status oz_store_scan_prefix(struct oz_store *store, struct oz_bytes prefix,
+                                    bool (*each)(void *ctx, struct oz_bytes key,
+                                                 struct oz_bytes value),
+                                    void *ctx, struct oz_error *err) OZ_MUST_USE;
+uint64_t oz_store_estimate_records(struct oz_store *store); /* about; for a progress bar */
+uint64_t oz_store_gets(const struct oz_store *store);       /* keys asked for so far */
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "state/folder_lock.h"
 #include "state/key_sort.h"
+#include "state/store_files.h"
 
 enum {
     BLOOM_BITS = 10,
@@ -15,6 +16,7 @@ enum {
     LOG_FILES_MAX = 2,
     LEVELS = 7,
     LEVELS_UNCOMPRESSED = 2,
+    VIEW_TRIES = 40,
 };
 #define MEMTABLE_BYTES_MIN    ((size_t)1 << 20)
 #define MEMTABLE_BYTES_MAX    ((size_t)64 << 20)
@@ -108,7 +110,7 @@ static void set_options(struct oz_store *store, size_t memory_bytes)
     store->batch = rocksdb_writebatch_create();
 }
 
-static enum oz_status open_rocksdb(struct oz_store *store, struct oz_error *err)
+static enum oz_status open_rocksdb(struct oz_store *store, bool read_only, struct oz_error *err)
 {
     char path[4096];
     int n = snprintf(path, sizeof path, "%s/rows", store->dir);
@@ -117,13 +119,47 @@ static enum oz_status open_rocksdb(struct oz_store *store, struct oz_error *err)
     const char *name = "default"; /* opened by name, as only that gives a handle for multi-gets */
     const rocksdb_options_t *options = store->options;
     char *text = NULL;
-    store->db =
-        rocksdb_open_column_families(store->options, path, 1, &name, &options, &store->rows, &text);
+    if (read_only)
+        store->db = rocksdb_open_for_read_only_column_families(store->options, path, 1, &name,
+                                                               &options, &store->rows, 0, &text);
+    else
+        store->db = rocksdb_open_column_families(store->options, path, 1, &name, &options,
+                                                 &store->rows, &text);
     return text ? rocksdb_failed(store, text, err) : OZ_OK;
 }
 
-enum oz_status oz_store_open(const char *dir, size_t memory_bytes, struct oz_store **ret_store,
-                             struct oz_error *err)
+static void close_rocksdb(struct oz_store *store)
+{
+    if (store->rows) rocksdb_column_family_handle_destroy(store->rows);
+    if (store->db) rocksdb_close(store->db);
+    store->rows = NULL;
+    store->db = NULL;
+}
+
+/* Opened beside a writer, RocksDB may read its list of files, and then a log is gone that a flush
+ * has made superfluous in between: the view would have a hole, without a word. So a view counts
+ * only when the list is the same after as before. All files are opened at once, and stay readable
+ * when the writer removes them. */
+static enum oz_status open_view(struct oz_store *store, struct oz_error *err)
+{
+    struct oz_store_stamp before, after;
+    rocksdb_options_set_max_open_files(store->options, -1);
+    for (int i = 0; i < VIEW_TRIES; i++) {
+        OZ_TRY(oz_store_stamp(store->dir, &before, err));
+        enum oz_status status = open_rocksdb(store, true, err);
+        OZ_TRY(oz_store_stamp(store->dir, &after, err));
+        if (oz_store_stamp_same(&before, &after)) return status;
+        close_rocksdb(store);
+        oz_store_stamp_wait(i);
+    }
+    OZ_FAIL(err, OZ_RETRY,
+            "the state in %s is being reorganised: it changed each of the %d times that it was "
+            "opened; try again",
+            store->dir, VIEW_TRIES);
+}
+
+static enum oz_status open_store(const char *dir, size_t memory_bytes, bool read_only,
+                                 struct oz_store **ret_store, struct oz_error *err)
 {
     enum oz_status status;
     struct oz_store *store = oz_calloc(1, sizeof *store);
@@ -134,9 +170,9 @@ enum oz_status oz_store_open(const char *dir, size_t memory_bytes, struct oz_sto
         status = oz_no_memory(err);
         goto out;
     }
-    OZ_TRY_OUT(oz_folder_lock(dir, &store->lock_fd, err));
+    OZ_TRY_OUT(read_only ? oz_folder_check(dir, err) : oz_folder_lock(dir, &store->lock_fd, err));
     set_options(store, memory_bytes);
-    OZ_TRY_OUT(open_rocksdb(store, err));
+    OZ_TRY_OUT(read_only ? open_view(store, err) : open_rocksdb(store, false, err));
     *ret_store = store;
     return OZ_OK;
 out:
@@ -144,11 +180,22 @@ out:
     return status;
 }
 
+enum oz_status oz_store_open(const char *dir, size_t memory_bytes, struct oz_store **ret_store,
+                             struct oz_error *err)
+{
+    return open_store(dir, memory_bytes, false, ret_store, err);
+}
+
+enum oz_status oz_store_open_read_only(const char *dir, size_t memory_bytes,
+                                       struct oz_store **ret_store, struct oz_error *err)
+{
+    return open_store(dir, memory_bytes, true, ret_store, err);
+}
+
 void oz_store_close(struct oz_store *store)
 {
     if (!store) return;
-    if (store->rows) rocksdb_column_family_handle_destroy(store->rows);
-    if (store->db) rocksdb_close(store->db);
+    close_rocksdb(store);
     if (store->batch) rocksdb_writebatch_destroy(store->batch);
     if (store->write) rocksdb_writeoptions_destroy(store->write);
     if (store->read) rocksdb_readoptions_destroy(store->read);
@@ -455,15 +502,19 @@ enum oz_status oz_store_set_meta(struct oz_store *store, const char *json, size_
     return write_batch(store, err);
 }
 
-enum oz_status oz_store_scan(struct oz_store *store,
-                             bool (*each)(void *ctx, struct oz_bytes key, struct oz_bytes value),
-                             void *ctx, struct oz_error *err)
+enum oz_status oz_store_scan_prefix(struct oz_store *store, struct oz_bytes prefix,
+                                    bool (*each)(void *ctx, struct oz_bytes key,
+                                                 struct oz_bytes value),
+                                    void *ctx, struct oz_error *err)
 {
     rocksdb_iterator_t *it = rocksdb_create_iterator(store->db, store->read);
     bool more = true;
-    for (rocksdb_iter_seek_to_first(it); more && rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
+    rocksdb_iter_seek(it, prefix.len ? (const char *)prefix.data : "", prefix.len);
+    for (; more && rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
         struct oz_bytes key, value;
         key.data = (const uint8_t *)rocksdb_iter_key(it, &key.len);
+        if (key.len < prefix.len || (prefix.len && memcmp(key.data, prefix.data, prefix.len)))
+            break;
         value.data = (const uint8_t *)rocksdb_iter_value(it, &value.len);
         more = each(ctx, key, value);
     }
@@ -471,6 +522,19 @@ enum oz_status oz_store_scan(struct oz_store *store,
     rocksdb_iter_get_error(it, &text);
     rocksdb_iter_destroy(it);
     return text ? rocksdb_failed(store, text, err) : OZ_OK;
+}
+
+enum oz_status oz_store_scan(struct oz_store *store,
+                             bool (*each)(void *ctx, struct oz_bytes key, struct oz_bytes value),
+                             void *ctx, struct oz_error *err)
+{
+    return oz_store_scan_prefix(store, (struct oz_bytes){0}, each, ctx, err);
+}
+
+uint64_t oz_store_estimate_records(struct oz_store *store)
+{
+    uint64_t n = 0;
+    return rocksdb_property_int(store->db, "rocksdb.estimate-num-keys", &n) ? 0 : n;
 }
 
 static bool stop_at_row(void *ctx, struct oz_bytes key, struct oz_bytes value)

@@ -72,12 +72,12 @@ class Usage(Case):
         self.assertTrue(self.ouzel("runn", code=2).err.startswith("ouzel: unknown verb `runn`: did you mean `run`?\n"))
         self.assertTrue(self.ouzel("--version").out.startswith("ouzel "))
         self.assertIn("backfill", self.ouzel("--help").out)
-        for verb in ("run", "check", "topics", "backfill", "demo", "schema"):
+        for verb in ("run", "check", "topics", "backfill", "state", "demo", "schema"):
             self.assertIn(f"usage: ouzel {verb}", self.ouzel(verb, "--help").out)
             self.assertEqual(self.ouzel(verb, "-h").out, self.ouzel(verb, "--help").out)
 
     def test_arguments(self):
-        for verb in ("run", "check", "topics", "backfill"):
+        for verb in ("run", "check", "topics", "backfill", "state"):
             self.assertEqual(self.ouzel(verb, code=2).err, f"ouzel {verb}: which pipeline file?\n")
             self.assertEqual(self.ouzel(verb, "a", "b", code=2).err, f"ouzel {verb}: one pipeline file, not also b\n")
         self.assertIn("which one? There is `fraud`", self.ouzel("demo", code=2).err)
@@ -181,6 +181,38 @@ class PipelineFile(Case):
         self.assertEqual(check(0, "kafka.security.protocol=SASL_SSL", "kafka.sasl.mechanism=PLAIN",
                                "kafka.sasl.username=u", "kafka.sasl.password=p"), "")
         self.assertNotIn("hunter2", check(3, "kafka.sasl.password=hunter2", "kafka.sasl.mechanizm=PLAIN"))
+
+
+class State(Case):
+    def setUp(self):
+        super().setUp()
+        self.write_events()
+        self.ouzel("backfill", "pipeline.yaml", "--from", "transactions=tx.jsonl", "-o", "t.csv", "--state", "rows")
+
+    def state(self, *args, code=0, dir="rows"):
+        return self.ouzel("state", "pipeline.yaml", "--set", f"state.dir={dir}", *args, code=code)
+
+    def test_counts(self):
+        self.assertRegex(self.state().out, r"(?s)customer +10 +10 .*terminal +3 +3 ")
+        said = json.loads(self.state("--json").out)
+        self.assertEqual([(e["name"], e["rows"]) for e in said["entities"]], [("customer", 10), ("terminal", 3)])
+        self.assertEqual(said["partitions"][0]["sources"]["transactions"], 200)
+
+    def test_rows(self):
+        lines = [json.loads(line) for line in self.state("--rows").out.splitlines()]
+        self.assertEqual(len(lines), 13)
+        row = json.loads(self.state("--entity", "customer", "--key", "c3").out)
+        self.assertIn(row, lines)
+        events = row["row"]["rings"][0]["events"]
+        self.assertEqual([e["id"] for e in events], list(range(3, 200, 10)))
+        self.assertEqual([e["values"][0] for e in events], [10 + i % 7 for i in range(3, 200, 10)])
+
+    def test_mistakes(self):
+        self.assertIn("did you mean `customer`?", self.state("--entity", "custmer", code=2).err)
+        self.assertIn("of which entity?", self.state("--key", "c3", code=2).err)
+        self.assertIn("no row of customer `c99`", self.state("--entity", "customer", "--key", "c99", code=1).err)
+        self.assertIn("No such file", self.state(dir="nowhere", code=4).err)
+        self.assertIn("no state folder", self.state(dir=".", code=5).err)
 
 
 class Models(Case):

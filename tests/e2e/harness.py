@@ -20,7 +20,6 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUZEL = os.environ.get("OUZEL", str(ROOT / "build/release/ouzel"))
-DUMP_STATE = os.environ.get("OUZEL_DUMP_STATE", str(pathlib.Path(OUZEL).parent / "dump_state"))
 BROKER = ROOT / "tests/tools/kafka/broker"
 PARTITIONS = 4
 # A broker that is not ours keeps its topics: names of a run are its own there.
@@ -324,10 +323,24 @@ class Pipeline:
     def changelog(self, entity):
         return f"ouzel.{self.name}.changelog.{entity}"
 
+    def state_lines(self, *options):
+        """What `ouzel state` says of the folder, as JSON lines."""
+        run = subprocess.run(self.arguments("state", *options), stdout=subprocess.PIPE, check=True, text=True)
+        return [json.loads(line) for line in run.stdout.splitlines()]
+
+    def stored_parts(self):
+        """entity -> what last_values() says of its changelog, but from the state folder."""
+        found = {}
+        for line in self.state_lines("--parts"):
+            if "key" in line:
+                key = line["key"].encode()
+                key = len(key).to_bytes(2, "big") + key + line["part"].to_bytes(4, "big")
+                found.setdefault(line["entity"], {})[(line["partition"], key)] = bytes.fromhex(line["value"])
+        return found
+
     def stored_rows(self):
-        """What the state folder holds, as lines of `entity partition key part value`, all in hex."""
-        run = subprocess.run([DUMP_STATE, str(self.state)], stdout=subprocess.PIPE, check=True, text=True)
-        return run.stdout.split("\n")
+        """Every part that the state folder holds, without positions and times."""
+        return [line for line in self.state_lines("--parts") if "key" in line]
 
 
 def same(got, want, what):

@@ -3,12 +3,11 @@ the meta record of the changelogs, and the offsets record of the state folder. T
 make_golden.py, which does not know the engine; its files must be what it makes today, so that neither the
 engine nor the files can change alone."""
 import os
-import subprocess
 import sys
 
 from confluent_kafka import Producer
 
-from harness import (DUMP_STATE, OUZEL, ROOT, RUN, Pipeline, check, flat, high_watermarks, main, make_topics,
+from harness import (OUZEL, ROOT, RUN, Pipeline, check, flat, high_watermarks, main, make_topics,
                      read, same)
 
 sys.path.insert(0, str(ROOT / "tests/golden"))
@@ -67,16 +66,14 @@ def check_changelogs(pipeline):
 
 
 def check_state(pipeline, rows, changelog, meta):
-    dump = subprocess.run([DUMP_STATE, "--all", str(pipeline.state)], stdout=subprocess.PIPE, check=True, text=True)
-    lines = [line.split() for line in dump.stdout.splitlines()]
-    stored = sorted((int(e), int(p), k, v) for e, p, k, part, v in (l for l in lines if len(l) == 5))
-    want = sorted((e, p, k[2:-4].hex(), v.hex()) for e, name in enumerate(("card", "shop"))
-                  for p, k, v in rows[name])
+    lines = pipeline.state_lines("--parts")
+    stored = sorted((l["entity"], l["partition"], l["key"].encode().hex(), l["value"]) for l in lines if "key" in l)
+    want = sorted((name, p, k[2:-4].hex(), v.hex()) for name in ("card", "shop") for p, k, v in rows[name])
     same(stored, want, "rows of the state folder and of the changelog")
-    framed_meta = [bytes.fromhex(l[1]) for l in lines if l[0] == "meta"]
+    framed_meta = [bytes.fromhex(l["value"]) for l in lines if l.get("record") == "meta"]
     check(framed_meta == [make_golden.framed(meta, 255)], f"the state folder's meta record: {framed_meta}")
     sources = {s: high_watermarks(pipeline.address, t) for s, t in pipeline.topics.items()}
-    offsets = {int(l[1]): bytes.fromhex(l[2]) for l in lines if l[0] == "offsets"}
+    offsets = {l["partition"]: bytes.fromhex(l["value"]) for l in lines if l.get("record") == "offsets"}
     check(sorted(offsets) == list(range(make_golden.PARTITIONS)), f"offsets records of {sorted(offsets)}")
     for partition, value in offsets.items():
         epoch, time_us = int.from_bytes(value[20:28], "little"), int.from_bytes(value[28:36], "little")

@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             struct oz_json json;
             oz_buf_init(&buf);
             oz_json_init(&json, &buf);
-            status = oz_row_dump(p->layout, row, &map.io, &json, &err);
+            status = oz_row_dump(p->layout, row, &map.io, NULL, &json, &err);
             oz_buf_clear(&buf);
         }
         if (status && (status != OZ_CORRUPT || !err.message[0])) abort();

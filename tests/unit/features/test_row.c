@@ -420,7 +420,7 @@ static void test_a_dump(void **state)
     push(&f, 1, 1000001, 8, 1);
     oz_buf_init(&buf);
     oz_json_init(&json, &buf);
-    assert_int_equal(oz_row_dump(f.layout, f.row, &f.map.io, &json, &f.err), OZ_OK);
+    assert_int_equal(oz_row_dump(f.layout, f.row, &f.map.io, NULL, &json, &f.err), OZ_OK);
     assert_string_equal(oz_buf_string(&buf),
                         "{\"last\":\"1970-01-01T00:00:01.000Z\",\"rings\":[{\"saturated\":false,"
                         "\"events\":[{\"time\":"

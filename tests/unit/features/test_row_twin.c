@@ -260,7 +260,7 @@ static bool dump_is_whole(struct harness *h)
         oz_buf_init(&buf[i]);
         oz_json_init(&json, &buf[i]);
         enum oz_status status =
-            oz_row_dump(h->layout, h->row[2 * i], &h->map[2 * i].io, &json, &failure);
+            oz_row_dump(h->layout, h->row[2 * i], &h->map[2 * i].io, NULL, &json, &failure);
         REQUIRE(h, status == OZ_OK, "cannot dump");
     }
     bool same = buf[0].len == buf[1].len && !memcmp(buf[0].data, buf[1].data, buf[0].len);
