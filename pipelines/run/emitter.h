@@ -14,7 +14,8 @@
 #ifndef OZ_PIPELINES_RUN_EMITTER_H
 #define OZ_PIPELINES_RUN_EMITTER_H
 #include "pipelines/run/engine.h"
-#include "pipelines/run/outbox.h"
+#include "pipelines/run/ledger.h"
+#include "pipelines/run/outputs.h"
 
 enum { OZ_EMITTER_BOXES = 24, OZ_EMITTER_EPOCHS = 64 };
 
@@ -24,8 +25,9 @@ struct oz_epoch {
     struct oz_sealed *sealed; /* [n_workers] */
     /* source: next offsets to read; changelog: filled when it is flushed */
     struct oz_positions pos;
-    bool with_meta; /* the changelogs' meta records go with it */
-    bool flush;     /* the store is to be written with this one */
+    struct oz_buf ledger; /* its record, without the end */
+    bool with_meta;       /* the changelogs' meta records go with it */
+    bool flush;           /* the store is to be written with this one */
 };
 
 struct oz_emitter_config {
@@ -40,6 +42,8 @@ struct oz_emitter_config {
     int64_t flush_us;
     const struct oz_positions *committed; /* at start; copied */
     const char *meta;
+    struct oz_output_topic ledger;
+    uint64_t ledger_after; /* the epoch that the first one goes on from */
 };
 
 struct oz_emitter;

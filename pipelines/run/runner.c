@@ -4,6 +4,7 @@
 #include "base/instant.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "pipelines/run/ledger_record.h"
 #include "state/replay.h"
 #include "stream/kafka_source.h"
 
@@ -23,7 +24,7 @@ struct runner {
     struct oz_kafka_config client;
     const char *source_topic[OZ_SOURCES_MAX];
     bool scored[OZ_SOURCES_MAX];
-    const char *changelog_topic[OZ_ENTITIES_MAX];
+    const char *changelog_topic[OZ_ENTITIES_MAX], *ledger_topic;
     struct oz_store *store;
     struct oz_engine *engine;
     struct oz_sink *sink;
@@ -31,6 +32,7 @@ struct runner {
     struct oz_source *source;
     struct oz_outputs *outputs;
     struct oz_emitter *emitter;
+    struct oz_ledger *ledger;
     struct oz_record *record;
     struct oz_positions next; /* our own count: what the next epoch will commit */
     bool fresh;
@@ -50,11 +52,12 @@ static bool stopping(const struct runner *run) { return run->config->stop && *ru
 
 static enum oz_status check_topics(struct runner *run, struct oz_error *err)
 {
-    struct oz_topic_info topic[OZ_SOURCES_MAX + OZ_ENTITIES_MAX + 3];
+    struct oz_topic_info topic[OZ_SOURCES_MAX + OZ_ENTITIES_MAX + 4];
     size_t n = 0;
     for (uint32_t s = 0; s < run->n_sources; s++) topic[n++].name = run->source_topic[s];
-    size_t first_changelog = n;
     for (uint32_t e = 0; e < run->n_entities; e++) topic[n++].name = run->changelog_topic[e];
+    topic[n++].name = run->ledger_topic;
+    size_t n_alike = n;
     if (run->pl->scores_topic) topic[n++].name = run->pl->scores_topic;
     if (run->pl->alerts_topic) topic[n++].name = run->pl->alerts_topic;
     if (run->pl->dead_letters_topic) topic[n++].name = run->pl->dead_letters_topic;
@@ -70,7 +73,7 @@ static enum oz_status check_topics(struct runner *run, struct oz_error *err)
     if (run->n_partitions > OZ_PARTITIONS_MAX)
         OZ_FAIL(err, OZ_ENVIRONMENT, "the topic `%s` has %u partitions, at most %d are served",
                 topic[run->pl->scored_source].name, run->n_partitions, OZ_PARTITIONS_MAX);
-    for (size_t i = 0; i < first_changelog + run->n_entities; i++)
+    for (size_t i = 0; i < n_alike; i++)
         if (topic[i].n_partitions != run->n_partitions)
             OZ_FAIL(err, OZ_ENVIRONMENT,
                     "the topic `%s` has %u partitions and `%s` has %u: they must have as many",
@@ -96,7 +99,8 @@ static enum oz_status take_config(struct runner *run, struct oz_error *err)
     for (uint32_t e = 0; e < run->n_entities; e++)
         if (!(run->changelog_topic[e] = oz_program_changelog(run->prg, e)))
             return oz_no_memory(err);
-    return OZ_OK;
+    run->ledger_topic = oz_program_ledger(run->prg);
+    return run->ledger_topic ? OZ_OK : oz_no_memory(err);
 }
 
 /* Opening the sink fences whoever has the same instance name. A start that is going to be refused
@@ -210,7 +214,19 @@ static enum oz_status open_outputs(struct runner *run, struct oz_error *err)
     OZ_TRY(output_topic(run, run->pl->alerts_topic, &outputs.alerts, err));
     OZ_TRY(output_topic(run, run->pl->dead_letters_topic, &outputs.dead_letters, err));
     OZ_TRY(oz_outputs_new(&outputs, &run->outputs, err));
-    oz_engine_set_epoch(run->engine, run->next.epoch + 1);
+    struct oz_output_topic ledger = {0};
+    uint64_t after = 0;
+    OZ_TRY(output_topic(run, run->ledger_topic, &ledger, err));
+    OZ_TRY(oz_ledger_new(run->prg, run->n_partitions, oz_record_bytes_max(run->pl), &run->ledger,
+                         err));
+    oz_ledger_begin(run->ledger, &run->next);
+    OZ_TRY(oz_ledger_last_epoch(&run->client, run->ledger_topic, run->pl->instance,
+                                run->n_partitions, run->exactly_once, run->config->stop, &after,
+                                err));
+    /* The store may be behind the last commit: a number is not given twice. */
+    uint64_t newest = OZ_MAX(OZ_MAX(after, run->next.epoch), run->fresh ? 0 : 1);
+    after = run->exactly_once ? newest : run->next.epoch;
+    oz_engine_set_epoch(run->engine, newest + 1);
     struct oz_emitter_config emitter = {
         .program = run->prg,
         .engine = run->engine,
@@ -223,6 +239,8 @@ static enum oz_status open_outputs(struct runner *run, struct oz_error *err)
         .flush_us = run->pl->state_flush_us,
         .committed = &run->next,
         .meta = run->meta,
+        .ledger = ledger,
+        .ledger_after = after,
     };
     return oz_emitter_new(&emitter, &run->emitter, err);
 }
@@ -286,6 +304,8 @@ static enum oz_status do_batch(struct runner *run, size_t n, struct oz_error *er
     (void)oz_fault(OZ_FAULT_BATCH_ROWS);
     struct oz_outbox *box = oz_emitter_outbox(run->emitter);
     enum oz_status status = oz_outputs_make(run->outputs, bat, box, err);
+    oz_ledger_batch(run->ledger, run->record, n, now);
+    oz_ledger_outputs(run->ledger, box);
     for (size_t i = 0; i < n; i++) {
         const struct oz_record *rec = &run->record[i];
         run->next.source[(size_t)rec->partition * run->n_sources + rec->source] = rec->offset + 1;
@@ -303,6 +323,7 @@ static enum oz_status seal(struct runner *run, bool flush, struct oz_error *err)
     ep->number = oz_engine_epoch(run->engine);
     (void)oz_fault(OZ_FAULT_SEAL_START);
     OZ_TRY(oz_engine_seal(run->engine, ep->sealed, &parts, err));
+    OZ_TRY(oz_ledger_seal(run->ledger, ep->number, parts, &ep->ledger, err));
     oz_positions_copy(&ep->pos, &run->next);
     ep->with_meta = run->fresh;
     ep->flush = flush;
@@ -322,6 +343,10 @@ static enum oz_status seal_if_due(struct runner *run, struct oz_error *err)
         OZ_TRY(oz_emitter_wait_committed(run->emitter, err));
         OZ_TRY(seal(run, true, err));
         return oz_emitter_wait_stored(run->emitter, err);
+    }
+    if (oz_ledger_is_full(run->ledger)) {
+        OZ_TRY(oz_emitter_wait_committed(run->emitter, err));
+        return seal(run, false, err);
     }
     bool due = run->rows_since_seal >= run->pl->epoch_rows ||
                oz_monotonic_us() - run->sealed_at_us >= run->pl->epoch_every_us;
@@ -347,6 +372,7 @@ static enum oz_status read_again(struct runner *run, struct oz_error *err)
     oz_warn("the epoch is aborted and read again: %s", err->message);
     OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
     oz_engine_drop(run->engine);
+    oz_ledger_begin(run->ledger, &run->next);
     run->rows_since_seal = 0;
     run->dirty = true;
     return oz_kafka_source_seek(run->source, &run->next, err);
@@ -414,6 +440,7 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
         status = loop(&run, err);
     }
     oz_emitter_free(run.emitter);
+    oz_ledger_free(run.ledger);
     oz_outputs_free(run.outputs);
     oz_source_close(run.source);
     oz_changelog_free(run.changelog);
