@@ -14,8 +14,9 @@
  * before newer ones. A row of which there are records behind the end only may have had one before
  * it: where an event needs it, the epoch cannot be recomputed.
  *
- * Threads: the caller's and the workers. Errors: OZ_LOST: what is needed is gone; OZ_FOUND: another
- * definition or model than the epoch's; OZ_ENVIRONMENT: no such topic or epoch; OZ_RETRY: stopped. */
+ * Threads: the caller's and the workers.
+ * Errors: OZ_LOST: what is needed is gone; OZ_FOUND: another definition or model than the epoch's;
+ * OZ_ENVIRONMENT: no such topic or epoch; OZ_RETRY: stopped. */
 #ifndef OZ_PIPELINES_RUN_RECOMPUTE_H
 #define OZ_PIPELINES_RUN_RECOMPUTE_H
 #include <stdio.h>
