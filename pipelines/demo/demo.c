@@ -111,7 +111,7 @@ static enum oz_status load(struct demo *demo, struct oz_error *err)
 static enum oz_status make_topics(struct demo *demo, struct oz_error *err)
 {
     const struct oz_pipeline *pl = &demo->prg->pipeline;
-    const char *topic[OZ_SOURCES_MAX + OZ_ENTITIES_MAX + 3];
+    const char *topic[OZ_SOURCES_MAX + OZ_ENTITIES_MAX + 4];
     size_t n = 0;
     if (pl->n_sources != 2 || !pl->scores_topic || !pl->alerts_topic || !pl->n_models)
         OZ_FAIL(
@@ -121,6 +121,7 @@ static enum oz_status make_topics(struct demo *demo, struct oz_error *err)
     for (size_t s = 0; s < pl->n_sources; s++) topic[n++] = pl->source[s].topic;
     for (uint32_t e = 0; e < demo->prg->plan->n_entities; e++)
         topic[n++] = oz_program_changelog(demo->prg, e);
+    topic[n++] = oz_program_ledger(demo->prg);
     topic[n++] = pl->scores_topic;
     topic[n++] = pl->alerts_topic;
     if (pl->dead_letters_topic) topic[n++] = pl->dead_letters_topic;

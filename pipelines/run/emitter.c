@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/hash.h"
 #include "base/queue.h"
 
 enum item_kind { ITEM_BOX, ITEM_EPOCH, ITEM_ABORT };
@@ -29,6 +30,8 @@ struct oz_emitter {
     bool meta_is_due;
     int64_t flushed_at_us;
     uint32_t n_held; /* committed epochs since the last flush */
+    uint64_t after;  /* the newest committed epoch */
+    struct oz_ledger_ends ends;
     /* the store thread's own */
     struct oz_epoch *held[OZ_EMITTER_EPOCHS];
     size_t n_to_write;
@@ -122,6 +125,27 @@ static enum oz_status produce_changes(struct oz_emitter *em, const struct oz_epo
     return OZ_OK;
 }
 
+/* With the transaction's other records, to the partition of the instance. */
+static enum oz_status produce_ledger(struct oz_emitter *em, struct oz_epoch *ep,
+                                     struct oz_error *err)
+{
+    const struct oz_emitter_config *config = &em->config;
+    const char *key = config->program->pipeline.instance;
+    if (!config->ledger.n_partitions) return OZ_OK;
+    OZ_TRY(oz_ledger_close(config->program, &ep->ledger, em->after, &em->ends, err));
+    em->ends.epoch = 0;
+    struct oz_message message = {
+        .topic = config->ledger.topic,
+        .partition = (int32_t)oz_murmur2_partition(key, strlen(key), config->ledger.n_partitions),
+        .key = key,
+        .key_len = strlen(key),
+        .value = ep->ledger.data,
+        .value_len = ep->ledger.len,
+        .timestamp_ms = oz_wall_us() / 1000,
+    };
+    return oz_sink_produce(config->sink, &message, 1, err);
+}
+
 static enum oz_status commit(struct oz_emitter *em, const struct oz_epoch *ep, struct oz_error *err)
 {
     if (!em->config.exactly_once) return oz_sink_flush(em->config.sink, err);
@@ -163,15 +187,27 @@ static void take_known_ends(struct oz_emitter *em, struct oz_epoch *ep)
     pthread_mutex_unlock(&em->mutex);
 }
 
+/* For the ledger: where the changelogs end right behind an epoch, before the next one begins. */
+static enum oz_status note_ends(struct oz_emitter *em, const struct oz_epoch *ep,
+                                struct oz_error *err)
+{
+    struct oz_changelog *cl = em->config.changelog;
+    oz_positions_copy(&em->ends.pos, &ep->pos);
+    em->ends.epoch = ep->number;
+    return cl->ends(cl->ctx, &em->ends.pos, err);
+}
+
 static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, struct oz_error *err)
 {
     OZ_TRY(open_transaction(em, err));
     int64_t start = oz_monotonic_us();
     OZ_TRY(produce_changes(em, ep, err));
+    OZ_TRY(produce_ledger(em, ep, err));
     take_known_ends(em, ep);
     OZ_TRY(ask_ends(em, ep, err));
     OZ_TRY(commit(em, ep, err));
     em->open = em->meta_is_due = false;
+    em->after = ep->number;
     ep->pos.epoch = ep->number;
     ep->pos.time_us = oz_wall_us();
     int64_t took = oz_monotonic_us() - start;
@@ -184,7 +220,7 @@ static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, str
     pthread_cond_broadcast(&em->changed);
     pthread_mutex_unlock(&em->mutex);
     em->n_held = ep->flush ? 0 : em->n_held + 1;
-    return OZ_OK;
+    return ep->flush ? note_ends(em, ep, err) : OZ_OK;
 }
 
 /* Everything queued before was thrown away. What is committed and not stored is written now: rows
@@ -345,6 +381,7 @@ static enum oz_status init_queues(struct oz_emitter *em, struct oz_error *err)
         ep->sealed = oz_calloc(em->n_workers, sizeof *ep->sealed);
         if (!ep->sealed) return oz_no_memory(err);
         for (uint32_t w = 0; w < em->n_workers; w++) oz_sealed_init(&ep->sealed[w]);
+        oz_buf_init(&ep->ledger);
         OZ_TRY(oz_positions_init(&ep->pos, shape->n_partitions, shape->n_sources, shape->n_entities,
                                  err));
         put_back(&em->free_epochs, ep);
@@ -357,6 +394,8 @@ static enum oz_status start(struct oz_emitter *em, struct oz_error *err)
     const struct oz_positions *shape = em->config.committed;
     OZ_TRY(init_queues(em, err));
     OZ_TRY(oz_positions_init(&em->committed_pos, shape->n_partitions, shape->n_sources,
+                             shape->n_entities, err));
+    OZ_TRY(oz_positions_init(&em->ends.pos, shape->n_partitions, shape->n_sources,
                              shape->n_entities, err));
     oz_positions_copy(&em->committed_pos, shape);
     if (pthread_create(&em->emit_thread, NULL, emit_main, em))
@@ -377,6 +416,7 @@ enum oz_status oz_emitter_new(const struct oz_emitter_config *config,
     em->n_workers = oz_engine_n_workers(config->engine);
     em->flushed_at_us = oz_monotonic_us();
     em->meta_is_due = true;
+    em->after = config->ledger_after;
     em->sealed = em->committed = em->stored = oz_engine_epoch(config->engine) - 1;
     pthread_mutex_init(&em->mutex, NULL);
     pthread_cond_init(&em->changed, NULL);
@@ -406,8 +446,10 @@ void oz_emitter_free(struct oz_emitter *em)
             oz_sealed_clear(&em->epoch[i].sealed[w]);
         oz_free(em->epoch[i].sealed);
         oz_positions_clear(&em->epoch[i].pos);
+        oz_buf_clear(&em->epoch[i].ledger);
     }
     oz_positions_clear(&em->committed_pos);
+    oz_positions_clear(&em->ends.pos);
     oz_queue_clear(&em->to_emit);
     oz_queue_clear(&em->to_store);
     oz_queue_clear(&em->free_boxes);

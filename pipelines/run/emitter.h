@@ -14,7 +14,8 @@
 #ifndef OZ_PIPELINES_RUN_EMITTER_H
 #define OZ_PIPELINES_RUN_EMITTER_H
 #include "pipelines/run/engine.h"
-#include "pipelines/run/outbox.h"
+#include "pipelines/run/ledger.h"
+#include "pipelines/run/outputs.h"
 
 enum { OZ_EMITTER_BOXES = 24, OZ_EMITTER_EPOCHS = 64 };
 
@@ -24,7 +25,8 @@ struct oz_epoch {
     struct oz_sealed *sealed; /* [n_workers] */
     /* source: next offsets to read; changelog: filled when it is flushed */
     struct oz_positions pos;
-    bool flush; /* the store is to be written with this one */
+    struct oz_buf ledger; /* its record, without the end */
+    bool flush;           /* the store is to be written with this one */
 };
 
 struct oz_emitter_config {
@@ -41,6 +43,8 @@ struct oz_emitter_config {
     const char *meta;
     /* [n_partitions], borrowed: their meta records go with the first transaction that commits */
     const bool *fresh;
+    struct oz_output_topic ledger;
+    uint64_t ledger_after; /* the epoch that the first one goes on from */
 };
 
 struct oz_emitter;

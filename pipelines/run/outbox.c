@@ -28,6 +28,7 @@ void oz_outbox_reset(struct oz_outbox *box)
     for (uint32_t i = 0; i < box->n_parts; i++) {
         oz_buf_reset(&box->part[i].bytes);
         box->part[i].n = box->part[i].n_headers = box->part[i].n_too_large = 0;
+        box->part[i].n_scores = box->part[i].n_alerts = box->part[i].n_dead = 0;
     }
     box->n_scores = box->n_alerts = box->n_dead = 0;
 }

@@ -74,7 +74,7 @@ static enum oz_status make_texts(struct oz_outputs *o, struct oz_error *err)
     return oz_buf_status(&o->tail, err);
 }
 
-static size_t record_bytes_max(const struct oz_pipeline *pl)
+size_t oz_record_bytes_max(const struct oz_pipeline *pl)
 {
     int64_t bytes = MESSAGE_BYTES_MAX, set;
     for (size_t i = 0; i < pl->n_kafka; i++)
@@ -93,7 +93,7 @@ enum oz_status oz_outputs_new(const struct oz_outputs_config *config,
     o->config = *config;
     o->prg = config->program;
     o->plan = o->prg->plan;
-    o->record_bytes_max = record_bytes_max(&o->prg->pipeline);
+    o->record_bytes_max = oz_record_bytes_max(&o->prg->pipeline);
     o->status = oz_calloc(n, sizeof *o->status);
     o->err = oz_calloc(n, sizeof *o->err);
     enum oz_status status = o->status && o->err ? make_texts(o, err) : oz_no_memory(err);
@@ -381,6 +381,7 @@ static enum oz_status dead_message(const struct oz_outputs *o, struct oz_outbox_
     const char *topic = pl->source[rec->source].topic;
     struct oz_out *out = begin_message(part, rec, &o->config.dead_letters, err);
     if (!out) return oz_no_memory(err);
+    part->n_dead++;
     OZ_TRY(oz_buf_status(&part->bytes, err));
     OZ_TRY(dead_body(o, part, out, rec, err));
     struct oz_buf id;
@@ -421,11 +422,15 @@ static enum oz_status undecoded(const struct oz_outputs *o, struct oz_outbox_par
  * megabyte: the record is a dead letter then, since a pipeline that stops at it would do so for
  * ever. */
 static enum oz_status check_size(const struct oz_outputs *o, struct oz_outbox_part *part,
-                                 uint32_t i, const char *what, struct oz_error *err)
+                                 uint32_t i, const char *what, uint64_t *n_out,
+                                 struct oz_error *err)
 {
     const struct oz_out *out = &part->out[part->n - 1];
     size_t size = (size_t)out->key_len + out->value_len;
-    if (OZ_LIKELY(size <= o->record_bytes_max)) return OZ_OK;
+    if (OZ_LIKELY(size <= o->record_bytes_max)) {
+        (*n_out)++;
+        return OZ_OK;
+    }
     char reason[128];
     OZ_TRY(oz_buf_status(&part->bytes, err));
     snprintf(reason, sizeof reason, "its %s would have %zu bytes, and message.max.bytes is %zu",
@@ -491,12 +496,12 @@ static enum oz_status format_range(const struct oz_outputs *o, struct oz_outbox_
             continue;
         if (o->config.scores.n_partitions) {
             OZ_TRY(score_message(o, part, rec, err));
-            OZ_TRY(check_size(o, part, rec, "score", err));
+            OZ_TRY(check_size(o, part, rec, "score", &part->n_scores, err));
         }
         for (; a < o->n_alerts && o->alert[a].record == rec; a++) {
             if (!o->config.alerts.n_partitions) continue;
             OZ_TRY(alert_message(o, part, &o->alert[a], err));
-            OZ_TRY(check_size(o, part, rec, "alert", err));
+            OZ_TRY(check_size(o, part, rec, "alert", &part->n_alerts, err));
         }
     }
     return oz_buf_status(&part->bytes, err);

@@ -29,6 +29,9 @@ void oz_outputs_free(struct oz_outputs *outputs);
 enum oz_status oz_outputs_make(struct oz_outputs *outputs, struct oz_batch *batch,
                                struct oz_outbox *box, struct oz_error *err) OZ_MUST_USE;
 
+/* What the client takes of one record: key, value and headers. */
+size_t oz_record_bytes_max(const struct oz_pipeline *pipeline);
+
 struct oz_outputs_stats {
     uint64_t scores, dead_letters, alerts[OZ_RULES_MAX], suppressed[OZ_RULES_MAX];
 };

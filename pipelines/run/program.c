@@ -302,6 +302,11 @@ const char *oz_program_changelog(struct oz_program *prg, uint32_t entity)
                            prg->plan->entity[entity].name);
 }
 
+const char *oz_program_ledger(struct oz_program *prg)
+{
+    return oz_arena_printf(&prg->arena, "ouzel.%s.ledger", prg->pipeline.name);
+}
+
 const char *oz_program_transactional_id(struct oz_program *prg)
 {
     return oz_arena_printf(&prg->arena, "ouzel.%s.%s", prg->pipeline.name, prg->pipeline.instance);

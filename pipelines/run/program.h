@@ -54,6 +54,7 @@ void oz_program_free(struct oz_program *program);
 /* Names of our own topics and group, in the program's arena. */
 const char *oz_program_group(struct oz_program *program);
 const char *oz_program_changelog(struct oz_program *program, uint32_t entity);
+const char *oz_program_ledger(struct oz_program *program);
 const char *oz_program_transactional_id(struct oz_program *program);
 /* What the clients of this pipeline share: its `kafka:` settings, kept in the program's arena. */
 enum oz_status oz_program_client(struct oz_program *program, const char *client_id,

@@ -3,6 +3,7 @@
 #include "base/fault.h"
 #include "base/instant.h"
 #include "base/log.h"
+#include "pipelines/run/ledger_record.h"
 #include "pipelines/run/resume.h"
 
 enum { ABORTS_MAX = 10 };
@@ -20,7 +21,7 @@ struct runner {
     struct oz_kafka_config client;
     const char *source_topic[OZ_SOURCES_MAX];
     bool scored[OZ_SOURCES_MAX];
-    const char *changelog_topic[OZ_ENTITIES_MAX];
+    const char *changelog_topic[OZ_ENTITIES_MAX], *ledger_topic;
     struct oz_store *store;
     struct oz_engine *engine;
     struct oz_sink *sink;
@@ -28,6 +29,8 @@ struct runner {
     struct oz_source *source;
     struct oz_outputs *outputs;
     struct oz_emitter *emitter;
+    struct oz_ledger *ledger;
+    struct oz_output_topic ledger_output;
     struct oz_record *record;
     struct oz_positions next;   /* our own count: what the next epoch will commit */
     enum oz_replayed *replayed; /* [n_partitions] */
@@ -48,11 +51,12 @@ static bool stopping(const struct runner *run) { return run->config->stop && *ru
 
 static enum oz_status check_topics(struct runner *run, struct oz_error *err)
 {
-    struct oz_topic_info topic[OZ_SOURCES_MAX + OZ_ENTITIES_MAX + 3];
+    struct oz_topic_info topic[OZ_SOURCES_MAX + OZ_ENTITIES_MAX + 4];
     size_t n = 0;
     for (uint32_t s = 0; s < run->n_sources; s++) topic[n++].name = run->source_topic[s];
-    size_t first_changelog = n;
     for (uint32_t e = 0; e < run->n_entities; e++) topic[n++].name = run->changelog_topic[e];
+    topic[n++].name = run->ledger_topic;
+    size_t n_alike = n;
     if (run->pl->scores_topic) topic[n++].name = run->pl->scores_topic;
     if (run->pl->alerts_topic) topic[n++].name = run->pl->alerts_topic;
     if (run->pl->dead_letters_topic) topic[n++].name = run->pl->dead_letters_topic;
@@ -68,7 +72,7 @@ static enum oz_status check_topics(struct runner *run, struct oz_error *err)
     if (run->n_partitions > OZ_PARTITIONS_MAX)
         OZ_FAIL(err, OZ_ENVIRONMENT, "the topic `%s` has %u partitions, at most %d are served",
                 topic[run->pl->scored_source].name, run->n_partitions, OZ_PARTITIONS_MAX);
-    for (size_t i = 0; i < first_changelog + run->n_entities; i++)
+    for (size_t i = 0; i < n_alike; i++)
         if (topic[i].n_partitions != run->n_partitions)
             OZ_FAIL(err, OZ_ENVIRONMENT,
                     "the topic `%s` has %u partitions and `%s` has %u: they must have as many",
@@ -94,7 +98,8 @@ static enum oz_status take_config(struct runner *run, struct oz_error *err)
     for (uint32_t e = 0; e < run->n_entities; e++)
         if (!(run->changelog_topic[e] = oz_program_changelog(run->prg, e)))
             return oz_no_memory(err);
-    return OZ_OK;
+    run->ledger_topic = oz_program_ledger(run->prg);
+    return run->ledger_topic ? OZ_OK : oz_no_memory(err);
 }
 
 /* Rows of an entity that is not the key of the topics are fed by every partition: one process holds
@@ -127,7 +132,9 @@ static enum oz_status open_outputs(struct runner *run, struct oz_error *err)
     OZ_TRY(output_topic(run, run->pl->alerts_topic, &outputs.alerts, err));
     OZ_TRY(output_topic(run, run->pl->dead_letters_topic, &outputs.dead_letters, err));
     OZ_TRY(oz_outputs_new(&outputs, &run->outputs, err));
-    return OZ_OK;
+    OZ_TRY(output_topic(run, run->ledger_topic, &run->ledger_output, err));
+    return oz_ledger_new(run->prg, run->n_partitions, oz_record_bytes_max(run->pl), &run->ledger,
+                         err);
 }
 
 /* The clients and the state; the group gives partitions later. */
@@ -191,6 +198,8 @@ static enum oz_status do_batch(struct runner *run, size_t n, struct oz_error *er
     (void)oz_fault(OZ_FAULT_BATCH_ROWS);
     struct oz_outbox *box = oz_emitter_outbox(run->emitter);
     enum oz_status status = oz_outputs_make(run->outputs, bat, box, err);
+    oz_ledger_batch(run->ledger, run->record, n, now);
+    oz_ledger_outputs(run->ledger, box);
     for (size_t i = 0; i < n; i++) {
         const struct oz_record *rec = &run->record[i];
         run->next.source[(size_t)rec->partition * run->n_sources + rec->source] = rec->offset + 1;
@@ -208,6 +217,7 @@ static enum oz_status seal(struct runner *run, bool flush, struct oz_error *err)
     ep->number = oz_engine_epoch(run->engine);
     (void)oz_fault(OZ_FAULT_SEAL_START);
     OZ_TRY(oz_engine_seal(run->engine, ep->sealed, &parts, err));
+    OZ_TRY(oz_ledger_seal(run->ledger, ep->number, parts, &ep->ledger, err));
     oz_positions_copy(&ep->pos, &run->next);
     ep->flush = flush;
     run->dirty = false;
@@ -226,6 +236,10 @@ static enum oz_status seal_if_due(struct runner *run, struct oz_error *err)
         OZ_TRY(oz_emitter_wait_committed(run->emitter, err));
         OZ_TRY(seal(run, true, err));
         return oz_emitter_wait_stored(run->emitter, err);
+    }
+    if (oz_ledger_is_full(run->ledger)) {
+        OZ_TRY(oz_emitter_wait_committed(run->emitter, err));
+        return seal(run, false, err);
     }
     bool due = run->rows_since_seal >= run->pl->epoch_rows ||
                oz_monotonic_us() - run->sealed_at_us >= run->pl->epoch_every_us;
@@ -251,6 +265,7 @@ static enum oz_status read_again(struct runner *run, struct oz_error *err)
     oz_warn("the epoch is aborted and read again: %s", err->message);
     OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
     oz_engine_drop(run->engine);
+    oz_ledger_begin(run->ledger, &run->next);
     run->rows_since_seal = 0;
     run->dirty = true;
     return oz_kafka_source_seek(run->source, &run->next, err);
@@ -274,6 +289,16 @@ static enum oz_status drain(struct runner *run, struct oz_error *err)
 
 static enum oz_status open_emitter(struct runner *run, struct oz_error *err)
 {
+    uint64_t after = 0;
+    bool is_fresh = true;
+    for (uint32_t p = 0; p < run->n_partitions; p++) is_fresh &= run->fresh[p];
+    OZ_TRY(oz_ledger_last_epoch(&run->client, run->ledger_topic, run->pl->instance,
+                                run->n_partitions, run->exactly_once, run->config->stop, &after,
+                                err));
+    /* The store may be behind the last commit: a number is not given twice. */
+    uint64_t newest = OZ_MAX(OZ_MAX(after, run->next.epoch), is_fresh ? 0 : 1);
+    after = run->exactly_once ? newest : run->next.epoch;
+    oz_engine_set_epoch(run->engine, newest + 1);
     struct oz_emitter_config emitter = {
         .program = run->prg,
         .engine = run->engine,
@@ -287,8 +312,9 @@ static enum oz_status open_emitter(struct runner *run, struct oz_error *err)
         .committed = &run->next,
         .meta = run->meta,
         .fresh = run->fresh,
+        .ledger = run->ledger_output,
+        .ledger_after = after,
     };
-    oz_engine_set_epoch(run->engine, run->next.epoch + 1);
     return oz_emitter_new(&emitter, &run->emitter, err);
 }
 
@@ -344,6 +370,7 @@ static enum oz_status take_over(struct runner *run, struct oz_error *err)
     for (uint32_t p = 0; p < run->n_partitions; p++)
         run->fresh[p] = result.partition[p] == OZ_REPLAYED_FRESH;
     OZ_TRY(oz_kafka_source_begin(run->source, &run->next, err));
+    oz_ledger_begin(run->ledger, &run->next);
     run->dirty = first;
     run->rows_since_seal = 0;
     run->sealed_at_us = oz_monotonic_us();
@@ -459,6 +486,7 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
     enum oz_status status = start(&run, err);
     if (status == OZ_OK) status = loop(&run, err);
     oz_emitter_free(run.emitter);
+    oz_ledger_free(run.ledger);
     oz_outputs_free(run.outputs);
     oz_source_close(run.source);
     oz_changelog_free(run.changelog);

@@ -14,6 +14,7 @@
 #include "base/folder.h"
 #include "base/hash.h"
 #include "base/instant.h"
+#include "pipelines/run/ledger.h"
 #include "pipelines/run/outputs.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -32,6 +33,8 @@ struct bench {
     struct oz_engine *engine;
     struct oz_outputs *outputs;
     struct oz_outbox box;
+    struct oz_ledger *ledger;
+    struct oz_buf ledger_record;
     struct oz_sealed *sealed;
     struct oz_record record[ROWS];
     char line[ROWS][LINE_BYTES], key[ROWS][24];
@@ -106,6 +109,7 @@ static void set_up(struct bench *b, uint32_t n_workers, size_t memory)
                                     .dead_letters = {2, 4}};
     assert_int_equal(oz_outputs_new(&out, &b->outputs, &err), OZ_OK);
     assert_int_equal(oz_outbox_init(&b->box, n_workers, &err), OZ_OK);
+    assert_int_equal(oz_ledger_new(b->prg, 4, 1000000, &b->ledger, &err), OZ_OK);
     b->sealed = oz_calloc(n_workers, sizeof *b->sealed);
     for (uint32_t w = 0; w < n_workers; w++) oz_sealed_init(&b->sealed[w]);
 }
@@ -115,6 +119,8 @@ static void tear_down(struct bench *b)
     for (uint32_t w = 0; w < oz_engine_n_workers(b->engine); w++) oz_sealed_clear(&b->sealed[w]);
     oz_free(b->sealed);
     oz_outbox_clear(&b->box);
+    oz_ledger_free(b->ledger);
+    oz_buf_clear(&b->ledger_record);
     oz_outputs_free(b->outputs);
     oz_engine_free(b->engine);
     oz_store_close(b->store);
@@ -130,6 +136,8 @@ static void do_batch(struct bench *b, size_t n)
     if (oz_engine_batch(b->engine, b->record, n, NULL, &bat, &err) != OZ_OK)
         fail_msg("%s", err.message);
     assert_int_equal(oz_outputs_make(b->outputs, bat, &b->box, &err), OZ_OK);
+    oz_ledger_batch(b->ledger, b->record, n, 1532513472000000);
+    oz_ledger_outputs(b->ledger, &b->box);
 }
 
 static void seal_and_store(struct bench *b)
@@ -139,6 +147,8 @@ static void seal_and_store(struct bench *b)
     const struct oz_sealed *sealed[8];
     uint64_t epoch = oz_engine_epoch(b->engine);
     assert_int_equal(oz_engine_seal(b->engine, b->sealed, &parts, &err), OZ_OK);
+    assert_int_equal(oz_ledger_seal(b->ledger, epoch, parts, &b->ledger_record, &err), OZ_OK);
+    assert_int_equal(oz_ledger_close(b->prg, &b->ledger_record, epoch - 1, NULL, &err), OZ_OK);
     for (uint32_t w = 0; w < oz_engine_n_workers(b->engine); w++) sealed[w] = &b->sealed[w];
     if (oz_store_write(b->store, sealed, oz_engine_n_workers(b->engine), NULL, &err) != OZ_OK)
         fail_msg("%s", err.message);
