@@ -43,4 +43,6 @@ struct oz_batch {
 enum oz_status oz_batch_init(struct oz_batch *batch, const struct oz_program *program,
                              size_t cap_rows, struct oz_error *err) OZ_MUST_USE;
 void oz_batch_clear(struct oz_batch *batch, const struct oz_program *program);
+/* What a dead letter's `ouzel.stage` says. */
+const char *oz_dead_stage_name(uint8_t dead_stage);
 #endif

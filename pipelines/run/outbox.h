@@ -29,6 +29,7 @@ struct oz_outbox_part {
     struct oz_out_header *header;
     size_t n_headers, cap_headers;
     uint64_t n_too_large; /* records whose score or alert could not go out, and are dead letters */
+    uint32_t too_large;   /* the last of them */
 };
 
 struct oz_outbox {

@@ -4,6 +4,7 @@
 #include "base/instant.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "pipelines/run/flood_watch.h"
 #include "state/replay.h"
 #include "stream/kafka_source.h"
 
@@ -42,6 +43,7 @@ struct runner {
     int aborts; /* in a row */
     struct oz_progress progress;
     bool progress_on;
+    struct oz_flood_watch flood;
 };
 
 static bool stopping(const struct runner *run) { return run->config->stop && *run->config->stop; }
@@ -290,6 +292,7 @@ static enum oz_status do_batch(struct runner *run, size_t n, struct oz_error *er
         const struct oz_record *rec = &run->record[i];
         run->next.source[(size_t)rec->partition * run->n_sources + rec->source] = rec->offset + 1;
     }
+    if (status == OZ_OK) oz_flood_watch_batch(&run->flood, bat, box, oz_monotonic_us());
     oz_emitter_send(run->emitter, box);
     run->rows_since_seal += n;
     run->dirty = true;
@@ -347,6 +350,7 @@ static enum oz_status read_again(struct runner *run, struct oz_error *err)
     oz_warn("the epoch is aborted and read again: %s", err->message);
     OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
     oz_engine_drop(run->engine);
+    oz_flood_watch_forget(&run->flood);
     run->rows_since_seal = 0;
     run->dirty = true;
     return oz_kafka_source_seek(run->source, &run->next, err);
@@ -384,13 +388,13 @@ static enum oz_status loop(struct runner *run, struct oz_error *err)
     run->started_us = run->status_at_us = run->sealed_at_us = oz_monotonic_us();
     if (run->config->ready) run->config->ready(run->config->status_ctx);
     while (!drained) {
-        bool ending = stopping(run);
-        enum oz_status status = ending ? drain(run, err) : step(run, err);
+        bool ending = stopping(run), flooded = oz_flood_watch_is_over(&run->flood);
+        enum oz_status status = ending || flooded ? drain(run, err) : step(run, err);
+        drained = ending || (flooded && status != OZ_ABORT);
         if (status == OZ_ABORT && !ending)
             status = read_again(run, err);
         else if (status == OZ_ABORT)
             status = leave_uncommitted(run, err);
-        drained = ending;
         OZ_TRY(status);
         int64_t now = oz_monotonic_us();
         if (now - run->status_at_us >= run->config->status_us) {
@@ -399,13 +403,14 @@ static enum oz_status loop(struct runner *run, struct oz_error *err)
         }
     }
     status_now(run);
-    return OZ_OK;
+    return oz_flood_watch_status(&run->flood, run->pl, err);
 }
 
 enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_error *err)
 {
     struct runner run = {.config = config, .prg = config->program};
     run.pl = &run.prg->pipeline;
+    oz_flood_watch_init(&run.flood, &run.pl->stop_above);
     enum oz_status status = start(&run, err);
     if (status == OZ_OK) {
         oz_info("running: %u partitions, %u workers, %s", run.n_partitions,
