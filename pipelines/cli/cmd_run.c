@@ -67,7 +67,7 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
     oz_info(
         "%.0f events/s, lag %lld, scored %llu, alerts %llu (%llu held back), dead letters %llu, "
         "late %llu, duplicates %llu, commits %llu (%.1f ms), rows in memory %llu, "
-        "worker shares %s %%",
+        "worker shares %s %%%s",
         dt > 0 ? (double)(stats->engine.records - last->records) / dt : 0, (long long)stats->lag,
         (unsigned long long)stats->engine.scored, (unsigned long long)alerts,
         (unsigned long long)held, (unsigned long long)stats->engine.dead,
@@ -76,7 +76,8 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
         stats->emitter.commits
             ? (double)stats->emitter.commit_us_total / 1e3 / (double)stats->emitter.commits
             : 0,
-        (unsigned long long)stats->engine.rows_in_memory, share);
+        (unsigned long long)stats->engine.rows_in_memory, share,
+        stats->paused ? ", paused for want of disk space" : "");
     last->seconds = stats->seconds;
     last->records = stats->engine.records;
 }

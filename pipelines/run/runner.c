@@ -1,14 +1,16 @@
 #include "pipelines/run/runner.h"
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/instant.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "pipelines/run/disk_guard.h"
 #include "pipelines/run/flood_watch.h"
 #include "state/replay.h"
 #include "stream/kafka_source.h"
 
-enum { ABORTS_MAX = 10 };
+enum { ABORTS_MAX = 10, REST_US = 50000 };
 #define TOPIC_WAIT_US       (60 * OZ_US_PER_SECOND)
 #define JOIN_WAIT_US        (120 * OZ_US_PER_SECOND)
 #define REPLAY_WAIT_US      (90 * OZ_US_PER_SECOND)
@@ -44,6 +46,8 @@ struct runner {
     struct oz_progress progress;
     bool progress_on;
     struct oz_flood_watch flood;
+    struct oz_disk_guard disk;
+    bool at_rest; /* paused, and everything that was read is stored */
 };
 
 static bool stopping(const struct runner *run) { return run->config->stop && *run->config->stop; }
@@ -272,6 +276,7 @@ static void status_now(struct runner *run)
     if (!run->config->status) return;
     stats.seconds = (double)(oz_monotonic_us() - run->started_us) / 1e6;
     stats.lag = oz_kafka_source_lag(run->source);
+    stats.paused = run->at_rest;
     oz_engine_get_stats(run->engine, &stats.engine);
     stats.outputs = *oz_outputs_stats(run->outputs);
     oz_emitter_get_stats(run->emitter, &stats.emitter);
@@ -363,23 +368,35 @@ static enum oz_status leave_uncommitted(struct runner *run, struct oz_error *err
     return oz_emitter_abort(run->emitter, &run->next, err);
 }
 
+static enum oz_status drain(struct runner *run, struct oz_error *err)
+{
+    OZ_TRY(oz_emitter_wait_committed(run->emitter, err));
+    OZ_TRY(seal(run, true, err));
+    return oz_emitter_wait_stored(run->emitter, err);
+}
+
+/* Nothing is read: the queues fill and the client stops to fetch. The epoch is committed first, as
+ * an open transaction would run out of time; the membership is kept by polling. */
+static enum oz_status rest(struct runner *run, struct oz_error *err)
+{
+    if (!run->at_rest) OZ_TRY(drain(run, err));
+    run->at_rest = true;
+    (void)usleep(REST_US);
+    return oz_kafka_source_keep_alive(run->source, err);
+}
+
 static enum oz_status step(struct runner *run, struct oz_error *err)
 {
     size_t n = 0;
     OZ_TRY(oz_emitter_status(run->emitter, err));
+    if (oz_disk_guard_is_short(&run->disk, oz_monotonic_us())) return rest(run, err);
+    run->at_rest = false;
     OZ_TRY(oz_source_next(run->source, run->pl->batch_rows, run->pl->batch_max_wait_us, run->record,
                           &n, err));
     enum oz_status status = n ? do_batch(run, n, err) : OZ_OK;
     oz_source_release(run->source, run->record, n);
     OZ_TRY(status);
     return seal_if_due(run, err);
-}
-
-static enum oz_status drain(struct runner *run, struct oz_error *err)
-{
-    OZ_TRY(oz_emitter_wait_committed(run->emitter, err));
-    OZ_TRY(seal(run, true, err));
-    return oz_emitter_wait_stored(run->emitter, err);
 }
 
 static enum oz_status loop(struct runner *run, struct oz_error *err)
@@ -411,6 +428,7 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
     struct runner run = {.config = config, .prg = config->program};
     run.pl = &run.prg->pipeline;
     oz_flood_watch_init(&run.flood, &run.pl->stop_above);
+    oz_disk_guard_init(&run.disk, config->state_dir, &run.pl->state_min_free);
     enum oz_status status = start(&run, err);
     if (status == OZ_OK) {
         oz_info("running: %u partitions, %u workers, %s", run.n_partitions,

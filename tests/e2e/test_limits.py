@@ -1,12 +1,19 @@
 """What keeps a pipeline inside of its limits, on a real broker: a flood of dead letters stops it with exit
-code 8 and a sentence that holds true, with everything before it committed, and the next start goes on."""
+code 8 and a sentence that holds true, with everything before it committed, and the next start goes on; a
+disk that fills up makes it wait, as a member of its group, until there is room."""
+import os
+import pathlib
 import re
+import subprocess
+import time
 
 import events
-from harness import PARTITIONS, ROOT, Pipeline, check, flat, main, read, same
+from harness import DUMP_STATE, ROOT, Pipeline, check, flat, main, read, same
 from test_run import ENTITIES, load
 
 FILE = ROOT / "tests/e2e/pipeline.yaml"
+SHIM = pathlib.Path(DUMP_STATE).parent / "statvfs_shim.so"
+PACE = "batch-start:every=20"  # ms a batch: the input must outlast what is done to it
 SETTINGS = ["epoch.every=20ms", "epoch.rows=400", "batch.rows=100", "state.flush=60ms"]
 
 
@@ -96,5 +103,87 @@ def test_few_dead_letters_are_no_flood(broker, folder):
     check(dead >= 20, f"{dead} dead letters only")
 
 
+def pause(pipeline, topics, fill, make_room, limit):
+    """Room goes in the middle of the input, for longer than a member may be silent, and comes back."""
+    pipeline.make_topics()
+    pipeline.start(fault=PACE, environment=limit.items(),
+                   settings=["kafka.session.timeout.ms=6000", "kafka.max.poll.interval.ms=6000"])
+    pipeline.wait_for("ready")
+    time.sleep(1)
+    fill()
+    pipeline.wait_for(r"paused: \d+ MiB are free in ")
+    time.sleep(1)
+    before = pipeline.lag(topics)
+    check(before > 0, "everything was read before the disk was short")
+    time.sleep(8)
+    check(pipeline.lag(topics) == before, "it read on")
+    pipeline.wait_for("paused for want of disk space")
+    check("going on" not in pipeline.log_text(), "it went on without room")
+    make_room()
+    pipeline.wait_for("going on: ")
+    pipeline.wait_until_read(topics)
+    pipeline.stop()
+    log = pipeline.log_text()
+    check(log.count("paused: ") == 1 and log.count("going on: ") == 1, "said more than once:\n" + log)
+    print(f"        {before} records were left; " + re.search("paused: .*;", log)[0])
+
+
+def disk_input(broker, folder, name):
+    topics, sources = load(broker, name, events.make(23, 20000))
+    whole = Pipeline(broker.address, folder, f"{name}-whole", FILE, [*sources, *SETTINGS])
+    whole.run_through(topics)
+    return topics, sources, whole
+
+
+def test_disk_fills_up(broker, folder):
+    """A file system of its own, which another writer fills; skipped where none may be mounted."""
+    topics, sources, whole = disk_input(broker, folder, "disk")
+    mount = folder / "mount"
+    mount.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", mount], stderr=subprocess.DEVNULL,
+                      check=False).returncode:
+        print("        skipped: no right to mount a file system")
+        return
+    try:
+        pipeline = Pipeline(broker.address, folder, "disk-short", FILE, [*sources, *SETTINGS, "state.min_free=30%"])
+        pipeline.settings.append(f"state.dir={mount}/state")
+        pipeline.state = mount / "state"
+        filler = mount / "filler"
+
+        def fill():
+            free = os.statvfs(mount)
+            filler.write_bytes(bytes(free.f_bavail * free.f_frsize - (40 << 20)))
+
+        pause(pipeline, topics, fill, filler.unlink, {})
+        equal(pipeline, whole)
+    finally:
+        if pipeline.process.poll() is None:
+            pipeline.kill()
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_disk_is_said_to_be_short(broker, folder):
+    """The same by a shim that answers for the file system; a little more than the limit is not enough yet."""
+    topics, sources, whole = disk_input(broker, folder, "shim")
+    says = folder / "free"
+
+    def free(mib):
+        (folder / "next").write_text(f"10000 {mib}")
+        (folder / "next").rename(says)
+
+    def make_room():
+        free(1050)
+        time.sleep(2)
+        check("going on" not in pipeline.log_text(), "it went on at a little more than the limit")
+        free(1101)
+
+    free(1001)
+    pipeline = Pipeline(broker.address, folder, "shim-short", FILE, [*sources, *SETTINGS, "state.min_free=1000MiB"])
+    pause(pipeline, topics, lambda: free(999), make_room,
+          {"LD_PRELOAD": str(SHIM), "OUZEL_TEST_FREE": str(says)})
+    equal(pipeline, whole)
+
+
 if __name__ == "__main__":
-    main([test_flood_exactly_once, test_flood_at_least_once, test_few_dead_letters_are_no_flood])
+    main([test_flood_exactly_once, test_flood_at_least_once, test_few_dead_letters_are_no_flood,
+          test_disk_fills_up, test_disk_is_said_to_be_short])
