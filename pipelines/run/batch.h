@@ -20,6 +20,9 @@ enum oz_fate {                    /* what became of a record */
                OZ_FATE_DEAD       /* to the dead letters */
 };
 
+/* A dead_stage beyond those of the decoder: the record was condemned before. */
+enum { OZ_DEAD_CRASH = OZ_DECODE_TIME + 1 };
+
 struct oz_batch {
     size_t n_records, cap_rows;
     struct oz_record *record; /* handed back to the source by who got them */

@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "pipelines/run/disk_guard.h"
 #include "pipelines/run/flood_watch.h"
+#include "state/crash_note.h"
 #include "state/replay.h"
 #include "stream/kafka_source.h"
 
@@ -48,6 +49,8 @@ struct runner {
     struct oz_flood_watch flood;
     struct oz_disk_guard disk;
     bool at_rest; /* paused, and everything that was read is stored */
+    struct oz_crash_note *crash;
+    bool careful; /* records are ahead at which the process crashed before */
 };
 
 static bool stopping(const struct runner *run) { return run->config->stop && *run->config->stop; }
@@ -233,6 +236,26 @@ static enum oz_status open_outputs(struct runner *run, struct oz_error *err)
     return oz_emitter_new(&emitter, &run->emitter, err);
 }
 
+static enum oz_status look_at_crash(struct runner *run, struct oz_error *err)
+{
+    struct oz_crash_summary crash;
+    OZ_TRY(oz_crash_note_open(run->config->state_dir, &run->next, &run->crash, err));
+    oz_crash_note_get(run->crash, &crash);
+    run->careful = oz_crash_note_is_ahead(run->crash, &run->next);
+    if (crash.signo)
+        oz_warn("the last run crashed (signal %d)%s", crash.signo,
+                crash.is_new ? " at one record alone" : "");
+    if (crash.is_new)
+        oz_warn("%s partition %u offset %lld goes to the dead letters, unseen: the process crashes "
+                "at it; please report it",
+                run->source_topic[crash.source], crash.partition, (long long)crash.offset);
+    else if (run->careful && crash.n_crashes)
+        oz_warn("the process crashed %u times with the same records in hand: at most %llu are run "
+                "one by one now",
+                crash.n_crashes, (unsigned long long)crash.n_suspects);
+    return OZ_OK;
+}
+
 static enum oz_status start(struct runner *run, struct oz_error *err)
 {
     const struct oz_runner_config *config = run->config;
@@ -251,6 +274,7 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
     OZ_TRY(oz_positions_init(&run->next, run->n_partitions, run->n_sources, run->n_entities, err));
     OZ_TRY(recover(run, err));
     OZ_TRY(first_offsets(run, err));
+    OZ_TRY(look_at_crash(run, err));
     struct oz_kafka_source_config source = {
         .client = run->client,
         .group = run->group,
@@ -284,17 +308,18 @@ static void status_now(struct runner *run)
     run->config->status(run->config->status_ctx, &stats);
 }
 
-static enum oz_status do_batch(struct runner *run, size_t n, struct oz_error *err)
+static enum oz_status do_batch(struct runner *run, struct oz_record *record, size_t n,
+                               struct oz_error *err)
 {
     struct oz_batch *bat;
     int64_t now = oz_wall_us();
     (void)oz_fault(OZ_FAULT_BATCH_START);
-    OZ_TRY(oz_engine_batch(run->engine, run->record, n, &now, &bat, err));
+    OZ_TRY(oz_engine_batch(run->engine, record, n, &now, &bat, err));
     (void)oz_fault(OZ_FAULT_BATCH_ROWS);
     struct oz_outbox *box = oz_emitter_outbox(run->emitter);
     enum oz_status status = oz_outputs_make(run->outputs, bat, box, err);
     for (size_t i = 0; i < n; i++) {
-        const struct oz_record *rec = &run->record[i];
+        const struct oz_record *rec = &record[i];
         run->next.source[(size_t)rec->partition * run->n_sources + rec->source] = rec->offset + 1;
     }
     if (status == OZ_OK) oz_flood_watch_batch(&run->flood, bat, box, oz_monotonic_us());
@@ -356,6 +381,7 @@ static enum oz_status read_again(struct runner *run, struct oz_error *err)
     OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
     oz_engine_drop(run->engine);
     oz_flood_watch_forget(&run->flood);
+    run->careful = oz_crash_note_is_ahead(run->crash, &run->next);
     run->rows_since_seal = 0;
     run->dirty = true;
     return oz_kafka_source_seek(run->source, &run->next, err);
@@ -373,6 +399,52 @@ static enum oz_status drain(struct runner *run, struct oz_error *err)
     OZ_TRY(oz_emitter_wait_committed(run->emitter, err));
     OZ_TRY(seal(run, true, err));
     return oz_emitter_wait_stored(run->emitter, err);
+}
+
+static bool is_suspect(const struct runner *run, const struct oz_record *rec)
+{
+    return !rec->condemned &&
+           oz_crash_note_suspects(run->crash, rec->partition, rec->source, rec->offset);
+}
+
+static enum oz_status do_noted(struct runner *run, struct oz_record *record, size_t n, bool alone,
+                               struct oz_error *err)
+{
+    oz_crash_note_begin(run->crash, alone);
+    for (size_t i = 0; i < n; i++)
+        oz_crash_note_add(run->crash, record[i].partition, record[i].source, record[i].offset);
+    return do_batch(run, record, n, err);
+}
+
+/* Nothing else is under way while a suspect is in hand, in no thread: a crash is its own then. */
+static enum oz_status do_suspect(struct runner *run, struct oz_record *rec, struct oz_error *err)
+{
+    OZ_TRY(run->dirty ? drain(run, err) : oz_emitter_wait_committed(run->emitter, err));
+    OZ_TRY(do_noted(run, rec, 1, true, err));
+    OZ_TRY(drain(run, err));
+    oz_crash_note_begin(run->crash, false);
+    return oz_kafka_source_keep_alive(run->source, err);
+}
+
+/* Records at which the process crashed before: the condemned are marked, the suspects run alone. */
+static enum oz_status do_careful(struct runner *run, size_t n, struct oz_error *err)
+{
+    struct oz_record *rec = run->record;
+    for (size_t i = 0; i < n; i++)
+        rec[i].condemned =
+            oz_crash_note_condemned(run->crash, rec[i].partition, rec[i].source, rec[i].offset);
+    for (size_t i = 0, end; i < n; i = end) {
+        end = i + 1;
+        if (is_suspect(run, &rec[i])) {
+            OZ_TRY(do_suspect(run, &rec[i], err));
+            continue;
+        }
+        while (end < n && !is_suspect(run, &rec[end])) end++;
+        OZ_TRY(do_noted(run, &rec[i], end - i, false, err));
+    }
+    run->careful = oz_crash_note_is_ahead(run->crash, &run->next);
+    if (!run->careful) oz_info("the records that the process crashed at before are behind it");
+    return OZ_OK;
 }
 
 /* Nothing is read: the queues fill and the client stops to fetch. The epoch is committed first, as
@@ -393,7 +465,9 @@ static enum oz_status step(struct runner *run, struct oz_error *err)
     run->at_rest = false;
     OZ_TRY(oz_source_next(run->source, run->pl->batch_rows, run->pl->batch_max_wait_us, run->record,
                           &n, err));
-    enum oz_status status = n ? do_batch(run, n, err) : OZ_OK;
+    enum oz_status status = !n             ? OZ_OK
+                            : run->careful ? do_careful(run, n, err)
+                                           : do_noted(run, run->record, n, false, err);
     oz_source_release(run->source, run->record, n);
     OZ_TRY(status);
     return seal_if_due(run, err);
@@ -437,6 +511,7 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
         status = loop(&run, err);
     }
     oz_emitter_free(run.emitter);
+    oz_crash_note_close(run.crash);
     oz_outputs_free(run.outputs);
     oz_source_close(run.source);
     oz_changelog_free(run.changelog);

@@ -119,6 +119,7 @@ def make_topics(address, names, partitions=PARTITIONS):
 def produce(address, records):
     """records: (topic, key or None, value or None, time_ms, headers or None), in order."""
     producer = client(Producer, address, {"partitioner": "murmur2_random", "linger.ms": 5,
+                                          "enable.idempotence": True,  # a retry must not change the order
                                           "queue.buffering.max.messages": 1000000})
     failed = []
 

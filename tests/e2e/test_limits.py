@@ -1,20 +1,24 @@
 """What keeps a pipeline inside of its limits, on a real broker: a flood of dead letters stops it with exit
 code 8 and a sentence that holds true, with everything before it committed, and the next start goes on; a
-disk that fills up makes it wait, as a member of its group, until there is room."""
+disk that fills up makes it wait, as a member of its group, until there is room; a record at which the process
+crashes at every start is found and goes to the dead letters, once, and leaves no trace in anything else, while
+kills from outside condemn nothing."""
+import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import time
 
 import events
-from harness import DUMP_STATE, ROOT, Pipeline, check, flat, main, read, same
+from harness import DUMP_STATE, ROOT, Failure, Pipeline, check, flat, main, read, same
 from test_run import ENTITIES, load
 
 FILE = ROOT / "tests/e2e/pipeline.yaml"
 SHIM = pathlib.Path(DUMP_STATE).parent / "statvfs_shim.so"
 PACE = "batch-start:every=20"  # ms a batch: the input must outlast what is done to it
-SETTINGS = ["epoch.every=20ms", "epoch.rows=400", "batch.rows=100", "state.flush=60ms"]
+SETTINGS = ["max_idle=10s", "epoch.every=20ms", "epoch.rows=400", "batch.rows=100", "state.flush=60ms"]
 
 
 def equal(got, want):
@@ -184,6 +188,125 @@ def test_disk_is_said_to_be_short(broker, folder):
     equal(pipeline, whole)
 
 
+POISON = "zz-poison"
+LOOK = r"at most (\d+) are run one by one"
+
+
+def poisoned(seed, n, where, cut):
+    """Good transactions at these numbers have a value at which the process crashes; or they are cut instead,
+    which keeps them from all state in another way."""
+    records = events.make(seed, n)
+    good = [r for r in records if r["source"] == "tx" and not r["broken"]]
+    for record in (good[i] for i in where):
+        record["event"] = {**record["event"], "id": 10 ** 9 + record["arrival"], "shop": POISON}
+        record["value"] = json.dumps(record["event"])
+        if cut:
+            record["value"], record["broken"] = record["value"][:20], "cut"
+    return records
+
+
+def supervise(pipeline, topics, signals, settings=(), most=12):
+    """Starts it again after every crash, as a supervisor does; how often it crashed."""
+    for crashes in range(most):
+        word, number = signals[crashes % len(signals)]
+        pipeline.start(fault=f"batch-start:every=5,poison-record:{word}={POISON}", settings=settings)
+        while pipeline.process.poll() is None and pipeline.lag(topics) > 0:
+            time.sleep(0.05)
+        if pipeline.process.poll() is None:
+            pipeline.wait_until_read(topics)
+            pipeline.stop()
+            return crashes
+        check(pipeline.process.returncode == -number, f"ended with {pipeline.process.returncode}, not by {word}:\n"
+              + pipeline.log_text()[-2000:])
+    raise Failure(f"it crashed {most} times:\n" + pipeline.log_text()[-2000:])
+
+
+def renamed(outputs, old, new):
+    """With the other run's topic in place of its own."""
+    def text(value):
+        return value.replace(old.encode(), new.encode()) if value is not None else None
+    return [[(p, key, text(value), at, tuple((k, text(v)) for k, v in headers)) for p, key, value, at, headers in kind]
+            for kind in outputs]
+
+
+def split_letters(letters):
+    crash = [d for d in letters if dict(d[4])["ouzel.stage"] == b"crash"]
+    return crash, [d for d in letters if d not in crash]
+
+
+def position(letter):
+    return letter[0], dict(letter[4])["ouzel.source.offset"]
+
+
+def check_poison(pipeline, whole, topics, cut_topics, n_poison, once):
+    scores, alerts, dead = renamed(pipeline.outputs(), topics[0], cut_topics[0])
+    want_scores, want_alerts, want_dead = whole.outputs()
+    crash, others = split_letters(dead)
+    where = {position(d) for d in crash}
+    replaced = [d for d in want_dead if position(d) in where]
+    check(len(where) == len(replaced) == n_poison and (len(crash) == n_poison or not once),
+          f"{len(crash)} dead letters of crashes at {where}, {n_poison} expected, {len(replaced)} of them cut")
+    for letter in crash:
+        check(POISON in letter[2].decode(), f"a wrong one was condemned: {letter}")
+        check(b"crashed at it (SIG" in dict(letter[4])["ouzel.error"], f"reason of {letter}")
+    for got, want, what in ((scores, want_scores, "scores"), (alerts, want_alerts, "alerts"),
+                            (others, [d for d in want_dead if position(d) not in where], "other dead letters")):
+        same(*((got, want) if once else (sorted(set(got)), sorted(set(want)))), what)
+    check(pipeline.rows(ENTITIES) == whole.rows(ENTITIES), "rows of the changelog differ")
+    same(pipeline.stored_rows(), whole.stored_rows(), "stored rows")
+
+
+def poison(broker, folder, name, settings, where, signals, once):
+    topics, sources = load(broker, name, poisoned(24, 5000, where, False))
+    cut_topics, cut_sources = load(broker, f"{name}-cut", poisoned(24, 5000, where, True))
+    whole = Pipeline(broker.address, folder, f"{name}-whole", FILE, [*cut_sources, *settings])
+    whole.run_through(cut_topics)
+    pipeline = Pipeline(broker.address, folder, f"{name}-crashed", FILE, [*sources, *settings])
+    pipeline.make_topics()
+    crashes = supervise(pipeline, topics, signals)
+    check(crashes == 4 * len(where), f"{crashes} crashes, four for each of {len(where)} expected")
+    check_poison(pipeline, whole, topics, cut_topics, len(where), once)
+    said = re.findall(LOOK, pipeline.log.read_text())
+    check(len(said) >= len(where), "it does not say that it runs suspects alone")
+    print(f"        {crashes} crashes, at most {said} suspects run alone, {len(where)} dead letters of stage crash, "
+          "all else as if they had been cut")
+
+
+def test_poison_exactly_once(broker, folder):
+    """Two next to each other, by each of the four signals in turn."""
+    poison(broker, folder, "poison", SETTINGS, [2500, 2501], [("segv", signal.SIGSEGV), ("bus", signal.SIGBUS),
+           ("fpe", signal.SIGFPE), ("abrt", signal.SIGABRT)], True)
+
+
+def test_poison_at_least_once(broker, folder):
+    poison(broker, folder, "poison-alo", [*SETTINGS, "delivery=at_least_once"], [2000], [("segv", signal.SIGSEGV)], False)
+
+
+def test_kills_condemn_nothing(broker, folder):
+    """SIGKILL at the same record, then the four signals sent from outside at the same batch, each more often
+    than it takes."""
+    topics, sources = load(broker, "killed", poisoned(25, 3000, [1500], False))
+    whole = Pipeline(broker.address, folder, "killed-whole", FILE, [*sources, *SETTINGS])
+    whole.run_through(topics)
+    pipeline = Pipeline(broker.address, folder, "killed-killed", FILE, [*sources, *SETTINGS])
+    pipeline.make_topics()
+    for _ in range(5):
+        pipeline.start(fault=f"poison-record:kill={POISON}")
+        ended(pipeline, -signal.SIGKILL)
+    for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGABRT, signal.SIGSEGV):
+        pipeline.start(fault="batch-start:3=60000")
+        pipeline.wait_for("ready")
+        time.sleep(1)
+        pipeline.process.send_signal(number)
+        ended(pipeline, -number)
+    pipeline.start()
+    pipeline.wait_until_read(topics)
+    pipeline.stop()
+    check("crashed" not in pipeline.log.read_text(), "kills from outside were taken for crashes")
+    equal(pipeline, whole)
+
+
 if __name__ == "__main__":
     main([test_flood_exactly_once, test_flood_at_least_once, test_few_dead_letters_are_no_flood,
-          test_disk_fills_up, test_disk_is_said_to_be_short])
+          test_disk_fills_up, test_disk_is_said_to_be_short, test_poison_exactly_once, test_poison_at_least_once,
+          test_kills_condemn_nothing])
