@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "pipelines/run/disk_guard.h"
 #include "pipelines/run/flood_watch.h"
+#include "pipelines/run/key_watch.h"
 #include "state/crash_note.h"
 #include "state/replay.h"
 #include "stream/kafka_source.h"
@@ -49,6 +50,7 @@ struct runner {
     struct oz_flood_watch flood;
     struct oz_disk_guard disk;
     bool at_rest; /* paused, and everything that was read is stored */
+    struct oz_key_watch *keys;
     struct oz_crash_note *crash;
     bool careful; /* records are ahead at which the process crashed before */
 };
@@ -275,6 +277,7 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
     OZ_TRY(recover(run, err));
     OZ_TRY(first_offsets(run, err));
     OZ_TRY(look_at_crash(run, err));
+    OZ_TRY(oz_key_watch_new(run->prg, run->n_partitions, &run->keys, err));
     struct oz_kafka_source_config source = {
         .client = run->client,
         .group = run->group,
@@ -301,6 +304,7 @@ static void status_now(struct runner *run)
     stats.seconds = (double)(oz_monotonic_us() - run->started_us) / 1e6;
     stats.lag = oz_kafka_source_lag(run->source);
     stats.paused = run->at_rest;
+    stats.key_mismatches = oz_key_watch_mismatches(run->keys);
     oz_engine_get_stats(run->engine, &stats.engine);
     stats.outputs = *oz_outputs_stats(run->outputs);
     oz_emitter_get_stats(run->emitter, &stats.emitter);
@@ -316,6 +320,7 @@ static enum oz_status do_batch(struct runner *run, struct oz_record *record, siz
     (void)oz_fault(OZ_FAULT_BATCH_START);
     OZ_TRY(oz_engine_batch(run->engine, record, n, &now, &bat, err));
     (void)oz_fault(OZ_FAULT_BATCH_ROWS);
+    oz_key_watch_batch(run->keys, bat, oz_monotonic_us());
     struct oz_outbox *box = oz_emitter_outbox(run->emitter);
     enum oz_status status = oz_outputs_make(run->outputs, bat, box, err);
     for (size_t i = 0; i < n; i++) {
@@ -512,6 +517,7 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
     }
     oz_emitter_free(run.emitter);
     oz_crash_note_close(run.crash);
+    oz_key_watch_free(run.keys);
     oz_outputs_free(run.outputs);
     oz_source_close(run.source);
     oz_changelog_free(run.changelog);

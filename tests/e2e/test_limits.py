@@ -2,7 +2,8 @@
 code 8 and a sentence that holds true, with everything before it committed, and the next start goes on; a
 disk that fills up makes it wait, as a member of its group, until there is room; a record at which the process
 crashes at every start is found and goes to the dead letters, once, and leaves no trace in anything else, while
-kills from outside condemn nothing."""
+kills from outside condemn nothing; a topic that is not partitioned by its key is named, once, and one that is,
+by either client's function, is not."""
 import json
 import os
 import pathlib
@@ -10,10 +11,13 @@ import re
 import signal
 import subprocess
 import time
+import zlib
+
+from confluent_kafka import Producer
 
 import events
-from harness import DUMP_STATE, ROOT, Failure, Pipeline, check, flat, main, read, same
-from test_run import ENTITIES, load
+from harness import DUMP_STATE, PARTITIONS, ROOT, RUN, Failure, Pipeline, check, flat, main, make_topics, read, same
+from test_run import ENTITIES, load, partition_of
 
 FILE = ROOT / "tests/e2e/pipeline.yaml"
 SHIM = pathlib.Path(DUMP_STATE).parent / "statvfs_shim.so"
@@ -306,7 +310,49 @@ def test_kills_condemn_nothing(broker, folder):
     equal(pipeline, whole)
 
 
+def partitioned(broker, name, place, n=6000):
+    """Transactions whose partition is place(card, number); the labels' topic is as it should be."""
+    records = events.make(26, n, cards=400)
+    topics = [f"{name}-tx", f"{name}-labels"]
+    make_topics(broker.address, topics)
+    producer = Producer({"bootstrap.servers": broker.address, "enable.idempotence": True, "linger.ms": 5,
+                         "log_level": 0})
+    for i, r in enumerate(records):
+        card = r["key"].encode()
+        at = place(card, i) if r["source"] == "tx" else partition_of(card)
+        producer.produce(topics[r["source"] == "labels"], r["value"], card, partition=at, timestamp=r["arrival"])
+        producer.poll(0)
+    check(producer.flush(30) == 0, "the load was not taken")
+    return topics, [f"sources.tx.topic={topics[0]}", f"sources.labels.topic={topics[1]}"]
+
+
+def test_partitioning_is_noticed(broker, folder):
+    def moved(card, i):  # one card of 400 changes its place
+        return (partition_of(card) + (i > 3000)) % PARTITIONS if card == b"c7" else partition_of(card)
+
+    said = {}
+    for name, place, named in (
+            ("keys-java", lambda card, i: partition_of(card), False),
+            ("keys-crc", lambda card, i: zlib.crc32(card) % PARTITIONS, False),
+            ("keys-none", lambda card, i: i % PARTITIONS, True),
+            ("keys-other", lambda card, i: zlib.adler32(card) // 7 % PARTITIONS, True),
+            ("keys-moved", moved, True)):
+        topics, sources = partitioned(broker, f"{name}{RUN}", place)
+        pipeline = Pipeline(broker.address, folder, name, FILE, [*sources, *SETTINGS])
+        pipeline.run_through(topics)
+        log = pipeline.log_text()
+        check(log.count("does not look partitioned") == named, f"{name}: " + log)
+        check(("keys off their partition" in log) == named, f"{name}: status line\n" + log)
+        if named:
+            said[name] = re.search(r"the topic `(.*)` .* key `card`: of (\d+) keys (\d+) % .* and (\d+) % .* and "
+                                   r"(\d+) came from two partitions", log)
+            check(said[name] and said[name][1] == topics[0], log)
+            print(f"        {said[name][0]}")
+    check(int(said["keys-none"][5]) > 0 and int(said["keys-other"][5]) == 0 and int(said["keys-moved"][5]) == 1,
+          "keys in two partitions")
+
+
 if __name__ == "__main__":
     main([test_flood_exactly_once, test_flood_at_least_once, test_few_dead_letters_are_no_flood,
           test_disk_fills_up, test_disk_is_said_to_be_short, test_poison_exactly_once, test_poison_at_least_once,
-          test_kills_condemn_nothing])
+          test_kills_condemn_nothing, test_partitioning_is_noticed])

@@ -1,4 +1,4 @@
-/* Proves what a crash leaves behind, with children that crash (a real fault on a helper thread among
+/* What a crash leaves behind, with children that crash (a real fault on a helper thread among
  * them), are killed, or are sent a fault's signal from outside: which records become suspects, when
  * one is condemned, and that damaged bytes are begun anew. */
 #include "state/crash_note.h"
