@@ -6,7 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { ARMED_MAX = 32, NUMBER_MAX = 100000000 };
+enum { ARMED_MAX = 32, NUMBER_MAX = 100000000, POISON_BYTES = 64 };
+#define POISON "poison-record"
 enum effect { EFFECT_KILL, EFFECT_FAIL, EFFECT_SKIP, EFFECT_SLEEP };
 
 struct armed {
@@ -20,6 +21,13 @@ bool oz_fault_armed;
 static struct armed armed[ARMED_MAX];
 static size_t n_armed;
 static _Atomic unsigned passes[OZ_FAULT_COUNT];
+
+/* A text of a record's value, and the signal that it raises; 0: none. */
+static struct {
+    int signo;
+    size_t len;
+    char text[POISON_BYTES];
+} poison;
 
 static const char *const names[OZ_FAULT_COUNT] = {
 #define X(name, text) [OZ_FAULT_##name] = text,
@@ -58,9 +66,38 @@ static enum oz_status unknown_name(const char *s, size_t len, struct oz_error *e
     for (int i = 0; i < OZ_FAULT_COUNT; i++)
         at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? ", " : "", names[i]);
     const char *nearest = oz_nearest(s, len, names, OZ_FAULT_COUNT);
-    OZ_FAIL(err, OZ_USAGE, "OUZEL_FAULT: there is no fault point \"%.*s\"%s%s%s; there are %s",
+    OZ_FAIL(err, OZ_USAGE,
+            "OUZEL_FAULT: there is no fault point \"%.*s\"%s%s%s; there are %s and " POISON,
             (int)OZ_MIN(len, (size_t)64), s, nearest ? ", did you mean \"" : "",
             nearest ? nearest : "", nearest ? "\"" : "", list);
+}
+
+static bool is_poison(const char *s, size_t len)
+{
+    size_t n = strlen(POISON);
+    return len > n && !memcmp(s, POISON, n) && (s[n] == ':' || s[n] == '=');
+}
+
+static enum oz_status parse_poison(const char *s, size_t len, struct oz_error *err)
+{
+    static const struct {
+        const char *word;
+        int signo;
+    } signals[] = {{"", SIGSEGV},    {":segv", SIGSEGV}, {":bus", SIGBUS},
+                   {":fpe", SIGFPE}, {":abrt", SIGABRT}, {":kill", SIGKILL}};
+    const char *word = s + strlen(POISON), *equals = memchr(s, '=', len);
+    size_t n = equals ? (size_t)(s + len - equals) - 1 : 0;
+    poison.signo = 0;
+    for (size_t i = 0; n && n <= POISON_BYTES && i < OZ_COUNT_OF(signals); i++)
+        if (is_word(word, (size_t)(equals - word), signals[i].word))
+            poison.signo = signals[i].signo;
+    if (!poison.signo)
+        OZ_FAIL(err, OZ_USAGE,
+                "OUZEL_FAULT: write " POISON "[:segv|bus|fpe|abrt|kill]=text, 1 to %d bytes of it",
+                POISON_BYTES);
+    poison.len = n;
+    memcpy(poison.text, equals + 1, n);
+    return OZ_OK;
 }
 
 /* Reads name[:nth][=effect] from s[0, len). */
@@ -112,6 +149,7 @@ enum oz_status oz_fault_setup(const char *spec, struct oz_error *err)
 {
     oz_fault_armed = false;
     n_armed = 0;
+    poison.signo = 0;
     for (int i = 0; i < OZ_FAULT_COUNT; i++) atomic_store(&passes[i], 0);
     if (!spec || !*spec) return OZ_OK;
 
@@ -119,8 +157,10 @@ enum oz_status oz_fault_setup(const char *spec, struct oz_error *err)
     for (const char *s = spec;;) {
         size_t len = strcspn(s, ",");
         if (n == ARMED_MAX) OZ_FAIL(err, OZ_USAGE, "OUZEL_FAULT: more than %d entries", ARMED_MAX);
-        OZ_TRY(parse_entry(s, len, &armed[n], err));
-        n++;
+        if (is_poison(s, len))
+            OZ_TRY(parse_poison(s, len, err));
+        else
+            OZ_TRY(parse_entry(s, len, &armed[n++], err));
         if (!s[len]) break;
         s += len + 1;
     }
@@ -151,4 +191,9 @@ enum oz_fault_effect oz_fault_slow(enum oz_fault fault)
         }
     }
     return effect;
+}
+
+void oz_fault_record_slow(const void *value, size_t len)
+{
+    if (poison.signo && memmem(value, len, poison.text, poison.len)) raise(poison.signo);
 }

@@ -3,6 +3,8 @@
  * by commas: the nth time the point is passed (1 when left out; `every` for each time), what
  * happens there (kill when left out). A process without the variable pays one predictable branch.
  * `skip` leaves the step behind the point out: it is how a test shows that it would notice.
+ * "poison-record[:segv|bus|fpe|abrt|kill]=text" (segv when left out; no comma in the text) raises
+ * that signal on the thread that is about to decode a record whose value has the text in it.
  * Threads: any once set up, which comes before the first thread. The list below is the whole list:
  * an unknown name is refused at start. */
 #ifndef OZ_BASE_FAULT_H
@@ -40,6 +42,11 @@ extern bool oz_fault_armed; /* read-only for others */
 enum oz_status oz_fault_setup(const char *spec, struct oz_error *err) OZ_MUST_USE;
 enum oz_fault_effect oz_fault_slow(enum oz_fault fault);
 const char *oz_fault_name(enum oz_fault fault);
+void oz_fault_record_slow(const void *value, size_t len);
+static inline void oz_fault_record(const void *value, size_t len)
+{
+    if (OZ_UNLIKELY(oz_fault_armed)) oz_fault_record_slow(value, len);
+}
 /* Kills or sleeps by itself; what the caller must do is returned. */
 static inline enum oz_fault_effect oz_fault(enum oz_fault fault)
 {

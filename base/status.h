@@ -29,6 +29,7 @@ enum oz_action {
     X(BROKER, "the broker refused", FATAL, 7)                                                      \
     X(FENCED, "another process took over", FATAL, 7)                                               \
     X(LOST, "data is gone that a restart cannot bring back", FATAL, 8)                             \
+    X(FLOOD, "too many records are dead letters", FATAL, 8)                                        \
     X(DEFECT, "a defect of ours", FATAL, 70)                                                       \
     X(RECORD, "the record is not as declared", SKIP_RECORD, 1)                                     \
     X(RETRY, "not now", RETRY, 7)                                                                  \

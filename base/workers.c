@@ -101,6 +101,12 @@ static enum oz_status start_helpers(struct oz_workers *workers, struct oz_error 
 {
     sigset_t all, before;
     sigfillset(&all);
+    /* A fault of the thread itself goes to the handler; blocked, it would end the process
+     * unheard. */
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGABRT);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* a new thread inherits it */
     enum oz_status status = OZ_OK;
     for (unsigned i = 1; i < workers->n && status == OZ_OK; i++) {

@@ -2,7 +2,8 @@
  * second. A run allocates nothing.
  * Layout: worker 0 is the caller's own thread; the others are helpers named ouzel-w<i>. A helper
  * spins for about 20 microseconds after a run, then sleeps until the next one.
- * Threads: one caller at a time, and no run inside a run. Helpers block all signals.
+ * Threads: one caller at a time, and no run inside a run. Helpers block all signals but those of
+ * their own faults.
  * Ownership: `ctx` is borrowed for the run.
  * Limits: OZ_WORKERS_MAX. */
 #ifndef OZ_BASE_WORKERS_H

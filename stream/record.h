@@ -23,5 +23,7 @@ struct oz_record {
     uint32_t value_len;
     const char *value; /* NULL: a tombstone */
     void *handle;      /* the source's own */
+    /* NULL, or why it goes to the dead letters without being looked at; borrowed */
+    const char *condemned;
 };
 #endif

@@ -58,8 +58,11 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
     struct status_line *last = ctx;
     double dt = stats->seconds - last->seconds;
     uint64_t alerts = 0, held = 0;
-    char share[256];
+    char share[256], keys[64] = "";
     shares(&stats->engine, share, sizeof share);
+    if (stats->key_mismatches)
+        snprintf(keys, sizeof keys, ", keys off their partition %llu",
+                 (unsigned long long)stats->key_mismatches);
     for (int r = 0; r < OZ_RULES_MAX; r++) {
         alerts += stats->outputs.alerts[r];
         held += stats->outputs.suppressed[r];
@@ -67,7 +70,7 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
     oz_info(
         "%.0f events/s, lag %lld, scored %llu, alerts %llu (%llu held back), dead letters %llu, "
         "late %llu, duplicates %llu, commits %llu (%.1f ms), rows in memory %llu, "
-        "worker shares %s %%",
+        "worker shares %s %%%s%s",
         dt > 0 ? (double)(stats->engine.records - last->records) / dt : 0, (long long)stats->lag,
         (unsigned long long)stats->engine.scored, (unsigned long long)alerts,
         (unsigned long long)held, (unsigned long long)stats->engine.dead,
@@ -76,7 +79,8 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
         stats->emitter.commits
             ? (double)stats->emitter.commit_us_total / 1e3 / (double)stats->emitter.commits
             : 0,
-        (unsigned long long)stats->engine.rows_in_memory, share);
+        (unsigned long long)stats->engine.rows_in_memory, share, keys,
+        stats->paused ? ", paused for want of disk space" : "");
     last->seconds = stats->seconds;
     last->records = stats->engine.records;
 }

@@ -29,6 +29,8 @@ enum oz_key_type {
     OZ_KEY_FIELD,    /* struct oz_field_word */
     OZ_KEY_SUPPRESS, /* struct oz_suppress_word */
     OZ_KEY_START,    /* struct oz_start_word */
+    OZ_KEY_FLOOD,    /* struct oz_flood */
+    OZ_KEY_SPACE,    /* struct oz_space */
     OZ_KEY_TYPE_COUNT
 };
 

@@ -4,7 +4,7 @@
 #include "base/instant.h"
 #include "base/number.h"
 
-enum { TOPIC_BYTES_MAX = 249, INSTANCE_BYTES_MAX = 128 };
+enum { TOPIC_BYTES_MAX = 249, INSTANCE_BYTES_MAX = 128, PPM = 1000000 };
 
 /* Words of the expression language: a name must not be one. */
 static const char *const reserved[] = {"and",  "or",    "not",   "by",        "over",
@@ -114,7 +114,7 @@ static void put_size(uint64_t bytes, struct oz_buf *buf)
 void oz_key_bound(const struct oz_key *key, int64_t v, struct oz_buf *buf)
 {
     char text[OZ_INSTANT_BYTES_MAX];
-    if (key->type == OZ_KEY_DURATION || key->type == OZ_KEY_SUPPRESS)
+    if (key->type == OZ_KEY_DURATION || key->type == OZ_KEY_SUPPRESS || key->type == OZ_KEY_FLOOD)
         oz_buf_put(buf, text, oz_format_duration(text, v));
     else if (key->type == OZ_KEY_BYTES)
         put_size((uint64_t)v, buf);
@@ -311,6 +311,53 @@ static bool load_start(struct oz_config_doc *doc, const struct oz_key *key,
     return true;
 }
 
+/* "1%", "0.25%": parts of a million in (0, max_ppm]. */
+static bool parse_percent(const char *s, size_t len, uint32_t max_ppm, uint32_t *ret_ppm)
+{
+    double percent;
+    if (len < 2 || s[len - 1] != '%' || !oz_parse_double(s, len - 1, &percent)) return false;
+    if (!(percent >= 0.0001) || percent * 1e4 > max_ppm) return false;
+    *ret_ppm = (uint32_t)(percent * 1e4 + 0.5);
+    return true;
+}
+
+static bool load_flood(struct oz_config_doc *doc, const struct oz_key *key,
+                       const struct oz_yaml_node *node, void *to)
+{
+    struct oz_flood flood = {0};
+    const char *s = node->text;
+    int64_t count = 0;
+    size_t at = 0, n = next_word(s, node->len, &at);
+    bool ok = parse_percent(s + at, n, PPM, &flood.share_ppm) ||
+              (oz_parse_i64(s + at, n, &count) && count > 0);
+    at += n;
+    n = next_word(s, node->len, &at);
+    ok = ok && n == 3 && !memcmp(s + at, "per", 3);
+    at += n;
+    n = next_word(s, node->len, &at);
+    ok = ok && oz_parse_duration(s + at, n, &flood.per_us) && flood.per_us > 0;
+    at += n;
+    if (!ok || next_word(s, node->len, &at))
+        return refuse(doc, node,
+                      "a share or a number per time such as `1% per 1m` or `500 per 1m`");
+    if (!in_range(doc, key, node, flood.per_us)) return false;
+    flood.count = (uint64_t)count;
+    *(struct oz_flood *)to = flood;
+    return true;
+}
+
+static bool load_space(struct oz_config_doc *doc, const struct oz_key *key,
+                       const struct oz_yaml_node *node, void *to)
+{
+    (void)key;
+    struct oz_space space = {0};
+    if (!parse_percent(node->text, node->len, PPM / 2, &space.share_ppm) &&
+        !oz_parse_bytes(node->text, node->len, &space.bytes))
+        return refuse(doc, node, "a share up to `50%` or a size such as `2GiB`");
+    *(struct oz_space *)to = space;
+    return true;
+}
+
 #define DURATION_PATTERN "([0-9]+(ms|s|m|h|d))+"
 static const struct oz_key_class classes[OZ_KEY_TYPE_COUNT] = {
     [OZ_KEY_GROUP] = {"keys", NULL, NULL, NULL},
@@ -338,6 +385,11 @@ static const struct oz_key_class classes[OZ_KEY_TYPE_COUNT] = {
                          "^" DURATION_PATTERN " +by +[A-Za-z_][A-Za-z0-9_]*$"},
     [OZ_KEY_START] = {"`earliest`, `latest` or a time", "`earliest`, `latest` or a time",
                       load_start, "^(earliest|latest|[0-9]{4}-[0-9]{2}-[0-9]{2}.*)$"},
+    [OZ_KEY_FLOOD] = {"share or number `per` duration",
+                      "a share or a number per time such as `1% per 1m`", load_flood,
+                      "^[0-9.]+%? +per +" DURATION_PATTERN "$"},
+    [OZ_KEY_SPACE] = {"share or size", "a share such as `5%` or a size such as `2GiB`", load_space,
+                      "^([0-9.]+%|[0-9]+(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)?)$"},
 };
 
 const struct oz_key_class *oz_key_class(enum oz_key_type type)

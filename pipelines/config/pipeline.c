@@ -122,12 +122,14 @@ static bool make_pipeline(struct oz_config_doc *doc, const struct oz_pipeline_dr
         .state_dir = draft->state_dir.text,
         .state_memory_bytes = draft->state_memory_bytes,
         .state_flush_us = draft->state_flush_us,
+        .state_min_free = draft->state_min_free,
         .max_row_events = draft->max_row_events,
         .workers = draft->workers,
         .instance = draft->instance.text,
         .start = draft->start.start,
         .start_at_us = draft->start.at_us,
         .max_idle_us = draft->max_idle_us,
+        .stop_above = draft->stop_above,
     };
     if (!pipeline->folder || !make_lists(doc, draft, pipeline)) {
         doc->no_memory = true;

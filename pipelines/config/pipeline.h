@@ -66,6 +66,18 @@ struct oz_rule_spec {
 enum oz_delivery { OZ_EXACTLY_ONCE, OZ_AT_LEAST_ONCE };
 enum oz_start { OZ_START_EARLIEST, OZ_START_LATEST, OZ_START_AT };
 
+/* `1% per 10m` or `500 per 1m`: how many dead letters are too many. per_us 0: never. */
+struct oz_flood {
+    uint32_t share_ppm; /* of the records read; 0: `count` holds */
+    uint64_t count;
+    int64_t per_us;
+};
+/* `5%` of a file system, or a size: share_ppm 0 then. */
+struct oz_space {
+    uint32_t share_ppm;
+    uint64_t bytes;
+};
+
 struct oz_config_doc;
 
 struct oz_pipeline {
@@ -108,12 +120,14 @@ struct oz_pipeline {
     const char *state_dir; /* relative to the working directory, as given */
     uint64_t state_memory_bytes;
     int64_t state_flush_us;
+    struct oz_space state_min_free;
     uint64_t max_row_events;
     uint32_t workers; /* 0: the cores of the process */
     const char *instance;
     enum oz_start start;
     int64_t start_at_us;
     int64_t max_idle_us;
+    struct oz_flood stop_above;
 };
 
 /* What went wrong, ready to print: one entry a mistake, in file order. */

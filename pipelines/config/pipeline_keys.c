@@ -137,7 +137,11 @@ static const struct oz_key keys[] = {
      .min = 32 * MIB, .max = 64 * TIB, AT(state_memory_bytes)},
     {"state.flush", OZ_KEY_DURATION, "How often committed rows are written to the store.",
      .standard = "1s", .max = OZ_US_PER_MINUTE, AT(state_flush_us)},
-    {"state.min_free", OZ_KEY_TEXT, "Disk space that stays free.", .not_yet = true},
+    {"state.min_free", OZ_KEY_SPACE,
+     "Below so much free disk space, of the folder's file system or as a size, the run pauses "
+     "until "
+     "there is more.",
+     .standard = "1%", AT(state_min_free)},
     {"state.max_row_events", OZ_KEY_U64, "Events kept for one entity; the oldest go first.",
      .standard = "10000000", .min = 1, .max = ROWS_MAX, AT(max_row_events)},
     {"workers", OZ_KEY_U32, "Threads that compute.", .standard_text = "the cores of the process",
@@ -147,7 +151,13 @@ static const struct oz_key keys[] = {
     {"start", OZ_KEY_START, "Where a new group begins.", .standard = "latest", AT(start)},
     {"max_idle", OZ_KEY_DURATION, "How long a partition without records holds the others back.",
      .standard = "1s", .max = OZ_US_PER_HOUR, AT(max_idle_us)},
-    {"errors", OZ_KEY_GROUP, "When a flood of dead letters stops the pipeline.", .not_yet = true},
+    {GROUP("errors", "What is too much.")},
+    {"errors.stop_above", OZ_KEY_FLOOD,
+     "More dead letters than this, as a share of the records read or as a number, stop the run "
+     "with "
+     "exit code 8.",
+     .standard_text = "never stopped", .min = OZ_US_PER_SECOND, .max = OZ_US_PER_DAY,
+     AT(stop_above)},
 };
 
 bool oz_kafka_key_is_secret(const char *key, size_t len)

@@ -52,6 +52,8 @@ struct oz_pipeline_draft {
     uint32_t batch_rows, epoch_rows, workers;
     int64_t batch_max_wait_us, epoch_every_us, state_flush_us, max_idle_us;
     uint64_t state_memory_bytes, max_row_events;
+    struct oz_space state_min_free;
+    struct oz_flood stop_above;
 };
 
 extern const struct oz_key_table oz_pipeline_keys;

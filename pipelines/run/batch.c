@@ -75,3 +75,13 @@ void oz_batch_clear(struct oz_batch *batch, const struct oz_program *program)
     free_list(batch->rule);
     memset(batch, 0, sizeof *batch);
 }
+
+const char *oz_dead_stage_name(uint8_t dead_stage)
+{
+    static const char *const name[] = {
+        [OZ_DECODE_OK] = "decode", [OZ_DECODE_BAD] = "decode", [OZ_DECODE_KEY] = "key",
+        [OZ_DECODE_TIME] = "time", [OZ_DEAD_CRASH] = "crash",
+    };
+    OZ_ASSERT(dead_stage < OZ_COUNT_OF(name));
+    return name[dead_stage];
+}

@@ -20,6 +20,9 @@ enum oz_fate {                    /* what became of a record */
                OZ_FATE_DEAD       /* to the dead letters */
 };
 
+/* A dead_stage beyond those of the decoder: the record was condemned before. */
+enum { OZ_DEAD_CRASH = OZ_DECODE_TIME + 1 };
+
 struct oz_batch {
     size_t n_records, cap_rows;
     struct oz_record *record; /* handed back to the source by who got them */
@@ -43,4 +46,6 @@ struct oz_batch {
 enum oz_status oz_batch_init(struct oz_batch *batch, const struct oz_program *program,
                              size_t cap_rows, struct oz_error *err) OZ_MUST_USE;
 void oz_batch_clear(struct oz_batch *batch, const struct oz_program *program);
+/* What a dead letter's `ouzel.stage` says. */
+const char *oz_dead_stage_name(uint8_t dead_stage);
 #endif

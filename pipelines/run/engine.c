@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/number.h"
 
@@ -220,6 +221,25 @@ static enum oz_status entity_key(struct worker *w, const struct oz_engine *eng, 
     return OZ_OK;
 }
 
+static enum oz_status decode_one(struct worker *w, struct oz_engine *eng,
+                                 const struct oz_record *rec, uint32_t row, uint8_t *ret_stage)
+{
+    enum oz_decode_stage stage = OZ_DECODE_OK;
+    uint64_t nulled = 0;
+    int64_t now_us = eng->now_us ? *eng->now_us : rec->timestamp_ms * 1000;
+    if (OZ_UNLIKELY(rec->condemned != NULL)) {
+        *ret_stage = OZ_DEAD_CRASH;
+        OZ_FAIL(&w->err, OZ_RECORD, "%s", rec->condemned);
+    }
+    oz_fault_record(rec->value, rec->value_len);
+    enum oz_status status =
+        oz_decode(w->decoder[rec->source], rec->value, rec->value_len, now_us,
+                  &eng->batch.table[rec->source], row, &w->arena, &stage, &nulled, &w->err);
+    w->nulled[OZ_NULLED_RANGE] += nulled;
+    *ret_stage = (uint8_t)stage;
+    return status;
+}
+
 static enum oz_status decode_range(struct worker *w, struct oz_engine *eng, size_t first,
                                    size_t end)
 {
@@ -234,15 +254,8 @@ static enum oz_status decode_range(struct worker *w, struct oz_engine *eng, size
             __builtin_prefetch(bat->record[i + 4].value);
             __builtin_prefetch(bat->record[i + 4].value + 64);
         }
-        enum oz_decode_stage stage = OZ_DECODE_OK;
-        uint64_t nulled = 0;
-        int64_t now_us = eng->now_us ? *eng->now_us : rec->timestamp_ms * 1000;
-        enum oz_status status =
-            oz_decode(w->decoder[rec->source], rec->value, rec->value_len, now_us,
-                      &bat->table[rec->source], bat->row[i], &w->arena, &stage, &nulled, &w->err);
-        w->nulled[OZ_NULLED_RANGE] += nulled;
+        enum oz_status status = decode_one(w, eng, rec, bat->row[i], &bat->dead_stage[i]);
         bat->fate[i] = OZ_FATE_ROW;
-        bat->dead_stage[i] = (uint8_t)stage;
         for (uint32_t e = 0; e < eng->plan->n_entities; e++) {
             bat->push_flags[e][i] = 0;
             bat->entity_row[e][i] = NULL;

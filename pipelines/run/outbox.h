@@ -30,6 +30,7 @@ struct oz_outbox_part {
     size_t n_headers, cap_headers;
     uint64_t n_too_large; /* records whose score or alert could not go out, and are dead letters */
     uint64_t n_scores, n_alerts, n_dead; /* messages in `out` */
+    uint32_t too_large;                  /* the last of them */
 };
 
 struct oz_outbox {

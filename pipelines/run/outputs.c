@@ -409,13 +409,8 @@ static enum oz_status dead_message(const struct oz_outputs *o, struct oz_outbox_
 static enum oz_status undecoded(const struct oz_outputs *o, struct oz_outbox_part *part, uint32_t i,
                                 struct oz_error *err)
 {
-    static const char *const stage[] = {
-        [OZ_DECODE_OK] = "decode",
-        [OZ_DECODE_BAD] = "decode",
-        [OZ_DECODE_KEY] = "key",
-        [OZ_DECODE_TIME] = "time",
-    };
-    return dead_message(o, part, i, stage[o->batch->dead_stage[i]], o->batch->dead_reason[i], err);
+    return dead_message(o, part, i, oz_dead_stage_name(o->batch->dead_stage[i]),
+                        o->batch->dead_reason[i], err);
 }
 
 /* The score or alert that was added last may be larger than the client takes, by an id of a
@@ -437,6 +432,7 @@ static enum oz_status check_size(const struct oz_outputs *o, struct oz_outbox_pa
              what, size, o->record_bytes_max);
     oz_outbox_take_back(part);
     part->n_too_large++;
+    part->too_large = i;
     return o->config.dead_letters.n_partitions ? dead_message(o, part, i, "produce", reason, err)
                                                : OZ_OK;
 }

@@ -1,12 +1,17 @@
 #include "pipelines/run/runner.h"
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/instant.h"
 #include "base/log.h"
+#include "pipelines/run/disk_guard.h"
+#include "pipelines/run/flood_watch.h"
+#include "pipelines/run/key_watch.h"
 #include "pipelines/run/ledger_record.h"
 #include "pipelines/run/resume.h"
+#include "state/crash_note.h"
 
-enum { ABORTS_MAX = 10 };
+enum { ABORTS_MAX = 10, REST_US = 50000 };
 #define TOPIC_WAIT_US (60 * OZ_US_PER_SECOND)
 #define JOIN_WAIT_US  (120 * OZ_US_PER_SECOND)
 #define JOIN_POLL_US  (100 * OZ_US_PER_MS)
@@ -43,6 +48,13 @@ struct runner {
     int aborts; /* in a row */
     bool is_ready;
     int64_t asked_us; /* since when there are no partitions */
+    struct oz_flood_watch flood;
+    bool is_over; /* the flood ended it, and everything before is committed */
+    struct oz_disk_guard disk;
+    bool at_rest; /* paused, and everything that was read is stored */
+    struct oz_key_watch *keys;
+    struct oz_crash_note *crash;
+    bool careful; /* records are ahead at which the process crashed before */
 };
 
 static bool stopping(const struct runner *run) { return run->config->stop && *run->config->stop; }
@@ -157,6 +169,7 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
     OZ_TRY(oz_kafka_changelog_new(run->sink, &run->client, run->changelog_topic, run->n_entities,
                                   run->n_partitions, &run->changelog, err));
     OZ_TRY(oz_positions_init(&run->next, run->n_partitions, run->n_sources, run->n_entities, err));
+    OZ_TRY(oz_key_watch_new(run->prg, run->n_partitions, &run->keys, err));
     struct oz_kafka_source_config source = {
         .client = run->client,
         .group = run->group,
@@ -182,6 +195,8 @@ static void status_now(struct runner *run)
     if (!run->config->status) return;
     stats.seconds = (double)(oz_monotonic_us() - run->started_us) / 1e6;
     stats.lag = oz_kafka_source_lag(run->source);
+    stats.paused = run->at_rest;
+    stats.key_mismatches = oz_key_watch_mismatches(run->keys);
     oz_engine_get_stats(run->engine, &stats.engine);
     stats.outputs = *oz_outputs_stats(run->outputs);
     oz_emitter_get_stats(run->emitter, &stats.emitter);
@@ -189,21 +204,24 @@ static void status_now(struct runner *run)
     run->config->status(run->config->status_ctx, &stats);
 }
 
-static enum oz_status do_batch(struct runner *run, size_t n, struct oz_error *err)
+static enum oz_status do_batch(struct runner *run, struct oz_record *record, size_t n,
+                               struct oz_error *err)
 {
     struct oz_batch *bat;
     int64_t now = oz_wall_us();
     (void)oz_fault(OZ_FAULT_BATCH_START);
-    OZ_TRY(oz_engine_batch(run->engine, run->record, n, &now, &bat, err));
+    OZ_TRY(oz_engine_batch(run->engine, record, n, &now, &bat, err));
     (void)oz_fault(OZ_FAULT_BATCH_ROWS);
+    oz_key_watch_batch(run->keys, bat, oz_monotonic_us());
     struct oz_outbox *box = oz_emitter_outbox(run->emitter);
     enum oz_status status = oz_outputs_make(run->outputs, bat, box, err);
-    oz_ledger_batch(run->ledger, run->record, n, now);
+    oz_ledger_batch(run->ledger, record, n, now);
     oz_ledger_outputs(run->ledger, box);
     for (size_t i = 0; i < n; i++) {
-        const struct oz_record *rec = &run->record[i];
+        const struct oz_record *rec = &record[i];
         run->next.source[(size_t)rec->partition * run->n_sources + rec->source] = rec->offset + 1;
     }
+    if (status == OZ_OK) oz_flood_watch_batch(&run->flood, bat, box, oz_monotonic_us());
     oz_emitter_send(run->emitter, box);
     run->rows_since_seal += n;
     run->dirty = true;
@@ -266,6 +284,8 @@ static enum oz_status read_again(struct runner *run, struct oz_error *err)
     OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
     oz_engine_drop(run->engine);
     oz_ledger_begin(run->ledger, &run->next);
+    oz_flood_watch_forget(&run->flood);
+    run->careful = oz_crash_note_is_ahead(run->crash, &run->next);
     run->rows_since_seal = 0;
     run->dirty = true;
     return oz_kafka_source_seek(run->source, &run->next, err);
@@ -344,6 +364,28 @@ static void forget_rows(struct runner *run)
         if (run->replayed[p] != OZ_REPLAYED_NOTHING) oz_engine_forget(run->engine, p);
 }
 
+static enum oz_status look_at_crash(struct runner *run, struct oz_error *err)
+{
+    struct oz_crash_summary crash;
+    oz_crash_note_close(run->crash);
+    run->crash = NULL;
+    OZ_TRY(oz_crash_note_open(run->config->state_dir, &run->next, &run->crash, err));
+    oz_crash_note_get(run->crash, &crash);
+    run->careful = oz_crash_note_is_ahead(run->crash, &run->next);
+    if (crash.signo)
+        oz_warn("the last run crashed (signal %d)%s", crash.signo,
+                crash.is_new ? " at one record alone" : "");
+    if (crash.is_new)
+        oz_warn("%s partition %u offset %lld goes to the dead letters, unseen: the process crashes "
+                "at it; please report it",
+                run->source_topic[crash.source], crash.partition, (long long)crash.offset);
+    else if (run->careful && crash.n_crashes)
+        oz_warn("the process crashed %u times with the same records in hand: at most %llu are run "
+                "one by one now",
+                crash.n_crashes, (unsigned long long)crash.n_suspects);
+    return OZ_OK;
+}
+
 static enum oz_status take_over(struct runner *run, struct oz_error *err)
 {
     const bool *owned = oz_kafka_source_owned(run->source);
@@ -370,6 +412,7 @@ static enum oz_status take_over(struct runner *run, struct oz_error *err)
     for (uint32_t p = 0; p < run->n_partitions; p++)
         run->fresh[p] = result.partition[p] == OZ_REPLAYED_FRESH;
     OZ_TRY(oz_kafka_source_begin(run->source, &run->next, err));
+    OZ_TRY(look_at_crash(run, err));
     oz_ledger_begin(run->ledger, &run->next);
     run->dirty = first;
     run->rows_since_seal = 0;
@@ -426,13 +469,73 @@ static enum oz_status wait_for_group(struct runner *run, struct oz_error *err)
 
 /* ---- one thing after the other */
 
+static bool is_suspect(const struct runner *run, const struct oz_record *rec)
+{
+    return !rec->condemned &&
+           oz_crash_note_suspects(run->crash, rec->partition, rec->source, rec->offset);
+}
+
+static enum oz_status do_noted(struct runner *run, struct oz_record *record, size_t n, bool alone,
+                               struct oz_error *err)
+{
+    oz_crash_note_begin(run->crash, alone);
+    for (size_t i = 0; i < n; i++)
+        oz_crash_note_add(run->crash, record[i].partition, record[i].source, record[i].offset);
+    return do_batch(run, record, n, err);
+}
+
+/* Nothing else is under way while a suspect is in hand, in no thread: a crash is its own then. */
+static enum oz_status do_suspect(struct runner *run, struct oz_record *rec, struct oz_error *err)
+{
+    OZ_TRY(run->dirty ? drain(run, err) : oz_emitter_wait_committed(run->emitter, err));
+    OZ_TRY(do_noted(run, rec, 1, true, err));
+    OZ_TRY(drain(run, err));
+    oz_crash_note_begin(run->crash, false);
+    return oz_kafka_source_keep_alive(run->source, 0, err);
+}
+
+/* Records at which the process crashed before: the condemned are marked, the suspects run alone. */
+static enum oz_status do_careful(struct runner *run, size_t n, struct oz_error *err)
+{
+    struct oz_record *rec = run->record;
+    for (size_t i = 0; i < n; i++)
+        rec[i].condemned =
+            oz_crash_note_condemned(run->crash, rec[i].partition, rec[i].source, rec[i].offset);
+    for (size_t i = 0, end; i < n; i = end) {
+        end = i + 1;
+        if (is_suspect(run, &rec[i])) {
+            OZ_TRY(do_suspect(run, &rec[i], err));
+            continue;
+        }
+        while (end < n && !is_suspect(run, &rec[end])) end++;
+        OZ_TRY(do_noted(run, &rec[i], end - i, false, err));
+    }
+    run->careful = oz_crash_note_is_ahead(run->crash, &run->next);
+    if (!run->careful) oz_info("the records that the process crashed at before are behind it");
+    return OZ_OK;
+}
+
+/* Nothing is read: the queues fill and the client stops to fetch. The epoch is committed first, as
+ * an open transaction would run out of time; the membership is kept by polling. */
+static enum oz_status rest(struct runner *run, struct oz_error *err)
+{
+    if (!run->at_rest) OZ_TRY(drain(run, err));
+    run->at_rest = true;
+    (void)usleep(REST_US);
+    return oz_kafka_source_keep_alive(run->source, 0, err);
+}
+
 static enum oz_status step(struct runner *run, struct oz_error *err)
 {
     size_t n = 0;
     OZ_TRY(oz_emitter_status(run->emitter, err));
+    if (oz_disk_guard_is_short(&run->disk, oz_monotonic_us())) return rest(run, err);
+    run->at_rest = false;
     OZ_TRY(oz_source_next(run->source, run->pl->batch_rows, run->pl->batch_max_wait_us, run->record,
                           &n, err));
-    enum oz_status status = n ? do_batch(run, n, err) : OZ_OK;
+    enum oz_status status = !n             ? OZ_OK
+                            : run->careful ? do_careful(run, n, err)
+                                           : do_noted(run, run->record, n, false, err);
     oz_source_release(run->source, run->record, n);
     OZ_TRY(status);
     return seal_if_due(run, err);
@@ -446,7 +549,9 @@ static enum oz_status turn(struct runner *run, struct oz_error *err)
     case OZ_SOURCE_LEAVING: return hand_over(run, err);
     case OZ_SOURCE_RUNNING: break;
     }
-    enum oz_status status = step(run, err);
+    bool flooded = oz_flood_watch_is_over(&run->flood);
+    enum oz_status status = flooded ? drain(run, err) : step(run, err);
+    run->is_over = flooded && status == OZ_OK;
     return status == OZ_ABORT ? read_again(run, err) : status;
 }
 
@@ -464,7 +569,7 @@ static enum oz_status end(struct runner *run, struct oz_error *err)
 static enum oz_status loop(struct runner *run, struct oz_error *err)
 {
     run->started_us = run->status_at_us = run->sealed_at_us = oz_monotonic_us();
-    while (!stopping(run)) {
+    while (!stopping(run) && !run->is_over) {
         enum oz_status status = turn(run, err);
         if (status == OZ_RETRY && stopping(run) && run->is_ready) break;
         OZ_TRY(status);
@@ -474,19 +579,23 @@ static enum oz_status loop(struct runner *run, struct oz_error *err)
             status_now(run);
         }
     }
-    OZ_TRY(end(run, err));
+    if (!run->is_over) OZ_TRY(end(run, err));
     status_now(run);
-    return OZ_OK;
+    return oz_flood_watch_status(&run->flood, run->pl, err);
 }
 
 enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_error *err)
 {
     struct runner run = {.config = config, .prg = config->program};
     run.pl = &run.prg->pipeline;
+    oz_flood_watch_init(&run.flood, &run.pl->stop_above);
+    oz_disk_guard_init(&run.disk, config->state_dir, &run.pl->state_min_free);
     enum oz_status status = start(&run, err);
     if (status == OZ_OK) status = loop(&run, err);
     oz_emitter_free(run.emitter);
     oz_ledger_free(run.ledger);
+    oz_crash_note_close(run.crash);
+    oz_key_watch_free(run.keys);
     oz_outputs_free(run.outputs);
     oz_source_close(run.source);
     oz_changelog_free(run.changelog);

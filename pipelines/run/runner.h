@@ -17,6 +17,8 @@
 struct oz_runner_stats {
     double seconds; /* since the first batch could be read */
     int64_t lag;
+    uint64_t key_mismatches; /* oz_key_watch_mismatches() */
+    bool paused;             /* for want of disk space */
     struct oz_engine_stats engine;
     struct oz_outputs_stats outputs;
     struct oz_emitter_stats emitter;

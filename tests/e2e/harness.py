@@ -230,8 +230,8 @@ class Pipeline:
     def make_topics(self):
         subprocess.run(self.arguments("topics", "--create"), check=True, stdout=subprocess.DEVNULL)
 
-    def start(self, fault=None, settings=(), more=()):
-        env = dict(os.environ)
+    def start(self, fault=None, settings=(), more=(), environment=()):
+        env = {**os.environ, **dict(environment)}
         env.pop("OUZEL_FAULT", None)
         if fault:
             env["OUZEL_FAULT"] = fault

@@ -69,8 +69,12 @@ static int end_of_child(const char *spec)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
+        /* not the test framework's */
+        for (int signo = SIGABRT; signo <= SIGSEGV; signo++) signal(signo, SIG_DFL);
         if (oz_fault_setup(spec, NULL) != OZ_OK) _exit(99);
         oz_fault(OZ_FAULT_STORE_START);
+        oz_fault_record("a good one", 10);
+        oz_fault_record("a bad one", 9);
         oz_fault(OZ_FAULT_COMMIT_DONE);
         oz_fault(OZ_FAULT_COMMIT_DONE);
         _exit(17);
@@ -89,6 +93,11 @@ static void test_kill(void **state)
     assert_int_equal(end_of_child("commit-done:2=kill,offsets-start=fail"), 1000 + SIGKILL);
     assert_int_equal(end_of_child("commit-done:3=kill"), 17);
     assert_int_equal(end_of_child("commit-done:2=fail"), 17);
+    assert_int_equal(end_of_child("poison-record=bad"), 1000 + SIGSEGV);
+    assert_int_equal(end_of_child("commit-done:3,poison-record:abrt=a b"), 1000 + SIGABRT);
+    assert_int_equal(end_of_child("poison-record:fpe= good"), 1000 + SIGFPE);
+    assert_int_equal(end_of_child("poison-record:kill=bad one"), 1000 + SIGKILL);
+    assert_int_equal(end_of_child("poison-record:bus=bad one."), 17);
 }
 
 static void test_names(void **state)
@@ -131,6 +140,9 @@ static void test_refused(void **state)
                                         "commit-done kill",
                                         "commit-done:99999999999999",
                                         "commit",
+                                        "poison-record",
+                                        "poison-record=",
+                                        "poison-record:term=x",
                                         "commit-done=99999999999999"};
     for (size_t i = 0; i < OZ_COUNT_OF(specs); i++) {
         arm("commit-done=fail");

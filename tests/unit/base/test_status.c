@@ -25,6 +25,7 @@ static void test_exit_codes(void **state)
         {OZ_FENCED, 7, OZ_ACTION_FATAL},      {OZ_LOST, 8, OZ_ACTION_FATAL},
         {OZ_DEFECT, 70, OZ_ACTION_FATAL},     {OZ_RECORD, 1, OZ_ACTION_SKIP_RECORD},
         {OZ_RETRY, 7, OZ_ACTION_RETRY},       {OZ_ABORT, 7, OZ_ACTION_ABORT_EPOCH},
+        {OZ_FLOOD, 8, OZ_ACTION_FATAL},
     };
     for (size_t i = 0; i < OZ_COUNT_OF(expected); i++) {
         assert_int_equal(oz_status_exit_code(expected[i].status), expected[i].exit_code);

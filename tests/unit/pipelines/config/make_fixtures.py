@@ -81,8 +81,6 @@ alerts:
   topic: fraud-drift
   profile: fraud.profile.yaml
 «`exchange` is not served yet: leave it out»exchange: topic
-state: {dir: ./state, «`min_free` is not served yet: leave it out»min_free: 5%}
-«`errors` is not served yet: leave it out»errors: {stop_above: 1% per 1m}
 """,
     "kinds": """pipeline: «expected a name, found a list»[a]
 kafka: «expected keys below `kafka`, found `localhost:9092`»localhost:9092
@@ -274,6 +272,24 @@ workers: «expected a whole number, found `from-environment` (from `${OUZEL_TEST
   sasl.password: hunter2
   «duplicate key `sasl.password`: it stands at 9:3 already»sasl.password: HIDDEN
   ssl.key.pem: «expected a text for `ssl.key.pem`, found a list»[a]
+""",
+    "limits-none": VALID + """state: {min_free: «expected a share up to `50%` or a size such as `2GiB`, found `51%`»51%}
+errors: {stop_above: «expected a share or a number per time such as `1% per 1m` or `500 per 1m`, found `1%`»1%}
+""",
+    "limits-zero": VALID + """state: {min_free: «expected a share up to `50%` or a size such as `2GiB`, found `0%`»0%}
+errors: {stop_above: «expected a share or a number per time such as `1% per 1m` or `500 per 1m`, found `0% per 1m`»0% per 1m}
+""",
+    "limits-text": VALID + """state: {min_free: «expected a share up to `50%` or a size such as `2GiB`, found `much`»much}
+errors: {stop_above: «expected a share or a number per time such as `1% per 1m` or `500 per 1m`, found `101% per 1m`»101% per 1m}
+""",
+    "limits-sign": VALID + """state: {min_free: «expected a share up to `50%` or a size such as `2GiB`, found `-1%`»-1%}
+errors: {stop_above: «expected a share or a number per time such as `1% per 1m` or `500 per 1m`, found `1% per 1m 2m`»1% per 1m 2m}
+""",
+    "limits-count": VALID + """state: {min_free: «expected a share up to `50%` or a size such as `2GiB`, found `1.5GiB x`»1.5GiB x}
+errors: {stop_above: «expected a share or a number per time such as `1% per 1m` or `500 per 1m`, found `0 per 1m`»0 per 1m}
+""",
+    "limits-time": VALID + """state: {min_free: «expected a share up to `50%` or a size such as `2GiB`, found `x%`»x%}
+errors: {stop_above: «expected 1s to 1d, found `5 per 1ms`»5 per 1ms}
 """,
     "alert-rules": VALID + """alerts:
   topic: a
