@@ -37,7 +37,7 @@ struct kafka_source {
     enum oz_kafka_source_state state;
     bool *owned;   /* [n_partitions] */
     bool *running; /* [n_partitions]: the client reads them */
-    bool wants_all, is_lost, is_closing;
+    bool wants_all, is_lost;
     bool is_asked; /* the group gave or took, and waits for the answer */
     bool is_taking;
     size_t n_out; /* records that are not released */
@@ -74,7 +74,8 @@ static struct oz_kafka_lane *lane_at(struct kafka_source *source, const char *to
 
 static bool is_cooperative(const struct kafka_source *source)
 {
-    return !strcmp(rd_kafka_rebalance_protocol(source->rk), "COOPERATIVE");
+    const char *protocol = rd_kafka_rebalance_protocol(source->rk); /* NULL while it closes */
+    return protocol && !strcmp(protocol, "COOPERATIVE");
 }
 
 static enum oz_status take_client_error(const char *what, rd_kafka_error_t *error,
@@ -147,35 +148,13 @@ static void on_revoke(struct kafka_source *source, const rd_kafka_topic_partitio
     source->state = OZ_SOURCE_LEAVING;
 }
 
-/* The answer to a group that will not be served any more. */
-static void answer_nothing(struct kafka_source *source)
-{
-    if (!source->is_asked) return;
-    source->is_asked = false;
-    if (!is_cooperative(source)) {
-        rd_kafka_assign(source->rk, NULL);
-        return;
-    }
-    rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_error_t *error = rd_kafka_incremental_assign(source->rk, none);
-    if (error) rd_kafka_error_destroy(error);
-    rd_kafka_topic_partition_list_destroy(none);
-}
-
 /* Runs inside a poll of the main queue. The answer to the group, assign() in the client's words, is
  * given later, by begin() or leave(). */
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
                          rd_kafka_topic_partition_list_t *list, void *opaque)
 {
+    (void)rk;
     struct kafka_source *source = ((struct oz_kafka_link *)opaque)->owner;
-    if (source->is_closing) {
-        if (is_cooperative(source) && code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
-            rd_kafka_error_t *error = rd_kafka_incremental_unassign(rk, list);
-            if (error) rd_kafka_error_destroy(error);
-        } else
-            rd_kafka_assign(rk, NULL);
-        return;
-    }
     oz_debug("kafka source: group %s %s %d partitions", source->group,
              code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? "gives" : "takes", list->cnt);
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
@@ -382,19 +361,16 @@ static void source_close(struct oz_source *src)
     struct kafka_source *source = of(src);
     /* A message that is still out would keep the client from ending for ever. */
     OZ_ASSERT(source->n_out == 0);
-    source->is_closing = true;
-    if (source->rk) answer_nothing(source);
     for (uint32_t i = 0; source->lane && i < source->n_lanes; i++)
         oz_kafka_lane_clear(&source->lane[i]);
     if (source->main_queue) {
         rd_kafka_queue_io_event_enable(source->main_queue, -1, NULL, 0);
         rd_kafka_queue_destroy(source->main_queue);
     }
-    /* A static member does not leave its group: it may come back within session.timeout.ms. */
-    if (source->rk) {
-        rd_kafka_consumer_close(source->rk);
-        rd_kafka_destroy(source->rk);
-    }
+    /* A static member does not leave its group: it may come back within session.timeout.ms. So
+     * there is nothing to be said to the group; a close in the middle of a join would wait for ever
+     * for its own answer (librdkafka 2.0). */
+    if (source->rk) rd_kafka_destroy_flags(source->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (source->wake_fd >= 0) close(source->wake_fd);
     oz_merge_clear(&source->merge);
     for (uint32_t i = 0; source->topic && i < source->n_sources; i++)
