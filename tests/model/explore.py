@@ -23,9 +23,12 @@ EPOCH = Protocol(epoch.first, epoch.actions, epoch.done, invariants.INVARIANTS)
 AT_LEAST_ONCE = Protocol(at_least_once.first, at_least_once.actions, at_least_once.done, at_least_once.INVARIANTS)
 
 
+TOO_MANY = "too many states"
+
+
 class Result(NamedTuple):
     states: int
-    invariant: Optional[str]  # the one that is broken, None when all hold
+    invariant: Optional[str]  # the one that is broken, TOO_MANY, or None when all hold
     what: str
     trace: list               # labels from the first state to the bad one
 
@@ -38,7 +41,7 @@ def trace_to(came_from, at):
     return labels[::-1]
 
 
-def explore(setup, leave_out=(), protocol=EPOCH, states_max=2_000_000):
+def explore(setup, leave_out=(), protocol=EPOCH, states_max=1_000_000):
     checks = [(key, check) for key, check in protocol.invariants.items() if key not in leave_out]
     states = [protocol.first(setup)]
     number = {states[0]: 0}
@@ -60,7 +63,7 @@ def explore(setup, leave_out=(), protocol=EPOCH, states_max=2_000_000):
                 if what := check(setup, to):
                     return Result(len(states), key, what, trace_to(came_from, n))
             if n >= states_max:
-                raise MemoryError(f"more than {states_max} states: a smaller setup is needed")
+                return Result(n, TOO_MANY, "a smaller setup is needed", [])
             queue.append(n)
     if "end" not in leave_out:
         stuck = first_stuck(setup, protocol, states, before)
