@@ -45,6 +45,7 @@ static void write_one(struct oz_store *store, struct oz_positions *pos, uint64_t
         if (oz_sealed_end(&sealed, NULL)) _exit(1);
     }
     pos->epoch = b;
+    pos->source[0] = (int64_t)b;
     if (oz_store_write(store, &all, 1, pos, NULL)) _exit(1);
     oz_sealed_clear(&sealed);
 }
