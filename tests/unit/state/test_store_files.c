@@ -21,6 +21,8 @@
 #include "state/store_files.h"
 
 enum { MEMORY = 8 << 20, GROUPS = 200, GROUP_KEYS = 20, VALUE_BYTES = 1000, VIEWS = 60 };
+/* A few flushes a second: an engine's store has fewer, and a view that takes long has to fit in. */
+enum { WRITE_PAUSE_US = 1000 };
 
 static size_t store_key(uint8_t *to, uint64_t group, int i)
 {
@@ -60,6 +62,7 @@ static void child_writes(const char *dir, int to)
     for (uint64_t b = 1;; b++) {
         write_one(store, &pos, b);
         if (write(to, &b, sizeof b) != sizeof b) _exit(1);
+        usleep(WRITE_PAUSE_US);
     }
 }
 
