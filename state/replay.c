@@ -16,6 +16,7 @@ struct replay {
     struct oz_positions *pos; /* what the store says, and what is written with each batch */
     struct oz_positions begin, end;
     struct oz_sealed batch;
+    bool is_current;   /* nothing was committed since the store was written */
     int64_t oldest_us; /* the store's oldest partition that is read on */
     bool *has_meta;    /* [n_partitions x n_entities]: its meta record was read */
 };
@@ -160,14 +161,29 @@ static enum oz_status check_sources(const struct replay *r, uint32_t p, struct o
     return OZ_OK;
 }
 
+/* Of all owned partitions, as an event of one may have changed a row of another. A store that waits
+ * for long under a group that does the same stays good: its tails hold what it has already. */
+static enum oz_status ask_is_current(struct replay *r, struct oz_error *err)
+{
+    size_t n_sources = r->pos->n_sources;
+    bool found;
+    OZ_TRY(oz_store_positions(r->store, r->pos, &found, err));
+    r->is_current = found;
+    for (uint32_t p = 0; p < r->pos->n_partitions; p++)
+        if (is_owned(r, p))
+            r->is_current &=
+                !memcmp(r->pos->source + p * n_sources, r->committed->source + p * n_sources,
+                        n_sources * sizeof *r->pos->source);
+    oz_positions_reset(r->pos);
+    return OZ_OK;
+}
+
 /* Whether the changelogs' tails bring the partition up to date; else a line says why not. */
 static bool is_usable(const struct replay *r, uint32_t p, int64_t time_us)
 {
-    bool has_tail = false;
     for (uint32_t e = 0; e < r->pos->n_entities; e++) {
         size_t i = (size_t)p * r->pos->n_entities + e;
         int64_t at = r->pos->changelog[i];
-        has_tail |= at < r->end.changelog[i];
         if (at >= r->begin.changelog[i] && at <= r->end.changelog[i]) continue;
         oz_warn("state: partition %u stands at offset %lld of the changelog of %s, which has %lld "
                 "to %lld",
@@ -176,7 +192,7 @@ static bool is_usable(const struct replay *r, uint32_t p, int64_t time_us)
         return false;
     }
     int64_t keeps_us = r->options->delete_retention_us, age_us = oz_wall_us() - time_us;
-    if (!has_tail || keeps_us <= 0 || age_us <= keeps_us) return true;
+    if (r->is_current || keeps_us <= 0 || age_us <= keeps_us) return true;
     oz_warn("state: partition %u was last written %lld hours ago, and the changelog keeps deletes "
             "for %lld",
             p, (long long)(age_us / OZ_US_PER_HOUR), (long long)(keeps_us / OZ_US_PER_HOUR));
@@ -434,7 +450,7 @@ static enum oz_status start(struct replay *r, struct oz_error *err)
     r->has_meta = oz_calloc((size_t)r->pos->n_partitions * r->pos->n_entities + 1, 1);
     if (!r->has_meta) return oz_no_memory(err);
     OZ_TRY(check_meta(r, err));
-    oz_positions_reset(r->pos);
+    OZ_TRY(ask_is_current(r, err));
     OZ_TRY(ask_bounds(r, err));
     for (uint32_t p = 0; p < r->pos->n_partitions; p++)
         if (is_owned(r, p)) OZ_TRY(look_at(r, p, err));

@@ -10,7 +10,7 @@
  *   anything else                     OZ_STATE: names what does not fit and what to do
  *
  * Not usable is a store without the partition, one that stands outside of the changelog, or one
- * that is older than the changelog keeps deletes. The committed offsets are fetched (stable) BEFORE
+ * that is behind the commit and older than the changelog keeps deletes. The committed offsets are fetched (stable) BEFORE
  * this is called, as the changelog's end must be asked for after them; that is done in here.
  * Threads: one, while nobody else uses the store.
  * Errors: OZ_STATE; OZ_LOST when a changelog has lost what a rebuild needs; OZ_CORRUPT for a

@@ -29,14 +29,14 @@ rd_kafka_topic_partition_list_t *oz_kafka_list(const char *const *topic, uint32_
 enum oz_status oz_kafka_list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                      int64_t at_ms, struct oz_error *err)
 {
-    int64_t until_us = oz_monotonic_us() + OZ_KAFKA_REQUEST_MS * INT64_C(1000);
+    int64_t until_us = oz_monotonic_us() + OZ_KAFKA_OUTAGE_MS * INT64_C(1000);
     if (!list->cnt) return OZ_OK; /* a pipeline without entities has no changelog to ask about */
     for (;;) {
         for (int i = 0; i < list->cnt; i++) {
             list->elems[i].offset = at_ms;
             list->elems[i].err = 0;
         }
-        rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(rk, list, OZ_KAFKA_REQUEST_MS);
+        rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(rk, list, OZ_KAFKA_REQUEST_MS / 2);
         const rd_kafka_topic_partition_t *bad = NULL;
         for (int i = 0; i < list->cnt && !bad; i++)
             if (list->elems[i].err) bad = &list->elems[i];

@@ -17,6 +17,7 @@ enum {
     OZ_KAFKA_TRANSACTION_TIMEOUT_MS = 30000,
     OZ_KAFKA_MARGIN_MS = 15000, /* beyond the transaction timeout: the broker sweeps once in 10 s */
     OZ_KAFKA_REQUEST_MS = 10000, /* for one answer of a broker that is there */
+    OZ_KAFKA_OUTAGE_MS = 60000,  /* for one that may be away, while it is restarted */
     OZ_KAFKA_LOG_LINES = 10,     /* of one client in OZ_KAFKA_LOG_SPAN_US */
 };
 #define OZ_KAFKA_LOG_SPAN_US   INT64_C(10000000)
@@ -73,7 +74,8 @@ enum oz_status oz_kafka_error(rd_kafka_error_t *error, const char *what, struct 
 rd_kafka_topic_partition_list_t *oz_kafka_list(const char *const *topic, uint32_t n_topics,
                                                uint32_t n_partitions, const int64_t *offset);
 /* Fills the list's offsets by time in ms (the list's offsets on entry), or
- * RD_KAFKA_OFFSET_BEGINNING or _END for all. Ends are of the client's own isolation level. */
+ * RD_KAFKA_OFFSET_BEGINNING or _END for all. Ends are of the client's own isolation level. Waits
+ * for a broker that is away, OZ_KAFKA_OUTAGE_MS at most: the middle of a commit must ride through. */
 enum oz_status oz_kafka_list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                      int64_t at_ms, struct oz_error *err) OZ_MUST_USE;
 /* Waits for a broker: OZ_ENVIRONMENT after wait_us, OZ_RETRY on stop. */
