@@ -23,6 +23,10 @@ struct oz_record {
     uint32_t value_len;
     const char *value; /* NULL: a tombstone */
     void *handle;      /* the source's own */
+    /* of an exchange (pipelines/run/EXCHANGE.md): the partition that it leaves a leg from, and the
+     * time that the next leg merges it by */
+    uint32_t lane;
+    int64_t merge_ms;
     /* NULL, or why it goes to the dead letters without being looked at; borrowed */
     const char *condemned;
 };

@@ -288,6 +288,18 @@ static void check_alert_fields(struct checker *checker)
     }
 }
 
+/* A later leg could not tell a repeat of an earlier one from a new event. */
+static void check_exchange(struct checker *checker)
+{
+    const struct oz_pipeline_draft *draft = checker->draft;
+    if (draft->exchange != OZ_EXCHANGE_TOPIC || draft->delivery != OZ_AT_LEAST_ONCE) return;
+    const struct oz_yaml_entry *entry =
+        oz_yaml_find(checker->doc->root, "delivery", strlen("delivery"));
+    oz_config_mistake(checker->doc, entry->value->place,
+                      "`exchange: topic` needs `delivery: exactly_once`: what an event repeats on "
+                      "its way would be counted twice");
+}
+
 void oz_pipeline_checks(struct oz_config_doc *doc, const struct oz_pipeline_draft *draft)
 {
     struct checker checker = {.doc = doc, .draft = draft};
@@ -299,5 +311,6 @@ void oz_pipeline_checks(struct oz_config_doc *doc, const struct oz_pipeline_draf
     check_topics(&checker);
     check_names(&checker);
     check_alert_fields(&checker);
+    check_exchange(&checker);
     for (size_t i = 0; i < draft->n_rules; i++) check_rule(&checker, &draft->rule[i]);
 }

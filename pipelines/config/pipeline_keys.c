@@ -22,6 +22,9 @@ static const struct oz_choice lanes[] = {{"epoch", 0, false}, {"fast", 1, true},
 static const struct oz_choice deliveries[] = {{"exactly_once", OZ_EXACTLY_ONCE, false},
                                               {"at_least_once", OZ_AT_LEAST_ONCE, false},
                                               {NULL, 0, false}};
+static const struct oz_choice exchanges[] = {{"process", OZ_EXCHANGE_PROCESS, false},
+                                             {"topic", OZ_EXCHANGE_TOPIC, false},
+                                             {NULL, 0, false}};
 
 /* In the order of the reference; a group or map comes before what is below it. */
 static const struct oz_key keys[] = {
@@ -128,8 +131,10 @@ static const struct oz_key keys[] = {
      .min = OZ_US_PER_MS, .max = OZ_US_PER_MINUTE, AT(epoch_every_us)},
     {"epoch.rows", OZ_KEY_U32, "Events after which a commit begins at once.", .standard = "20000",
      .min = 1, .max = ROWS_MAX, AT(epoch_rows)},
-    {"exchange", OZ_KEY_TEXT, "Entities that are not the source's key, over several processes.",
-     .not_yet = true},
+    {"exchange", OZ_KEY_CHOICE,
+     "Where rows of entities that are not the source's key live: all in one process, or shared out "
+     "over several, to which events travel through topics.",
+     .standard = "process", .choice = exchanges, AT(exchange)},
     {GROUP("state", "What is kept of the past.")},
     {"state.dir", OZ_KEY_TEXT, "The folder of the store, from the working directory.",
      .standard = "./state", AT(state_dir)},

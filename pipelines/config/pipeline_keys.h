@@ -47,7 +47,7 @@ struct oz_pipeline_draft {
     struct oz_config_word scores_topic, dead_letters_topic, alerts_topic;
     struct oz_config_word *alert_field;
     size_t n_alert_fields;
-    int scores_features, lane, delivery; /* scores_features: OZ_SAYS_* */
+    int scores_features, lane, delivery, exchange; /* scores_features: OZ_SAYS_* */
     struct oz_start_word start;
     uint32_t batch_rows, epoch_rows, workers;
     int64_t batch_max_wait_us, epoch_every_us, state_flush_us, max_idle_us;

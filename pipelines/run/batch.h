@@ -20,11 +20,15 @@ enum oz_fate {                    /* what became of a record */
                OZ_FATE_DEAD       /* to the dead letters */
 };
 
+/* Every leg in one: events that do not travel. */
+#define OZ_LEG_ALL UINT32_MAX
+
 /* A dead_stage beyond those of the decoder: the record was condemned before. */
 enum { OZ_DEAD_CRASH = OZ_DECODE_TIME + 1 };
 
 struct oz_batch {
     size_t n_records, cap_rows;
+    uint32_t leg; /* OZ_LEG_ALL, or the leg of the exchange that its records are on */
     struct oz_record *record; /* handed back to the source by who got them */
     /* by record */
     uint32_t *row;

@@ -176,6 +176,21 @@ static void share(const struct oz_engine *eng, unsigned w, size_t n, size_t *ret
     *ret_end = n * (w + 1) / eng->n_workers;
 }
 
+/* ---- legs of the exchange */
+
+static bool is_first_leg(const struct oz_engine *eng)
+{
+    return eng->batch.leg == OZ_LEG_ALL || eng->batch.leg == 0;
+}
+static bool is_last_leg(const struct oz_engine *eng)
+{
+    return eng->batch.leg == OZ_LEG_ALL || eng->batch.leg == eng->prg->n_legs - 1;
+}
+static bool is_on_leg(const struct oz_engine *eng, uint32_t e)
+{
+    return eng->batch.leg == OZ_LEG_ALL || eng->batch.leg == eng->prg->leg_of[e];
+}
+
 /* Gives every record its row; tombstones have none. */
 static void take_rows(struct oz_engine *eng)
 {
@@ -240,6 +255,40 @@ static enum oz_status decode_one(struct worker *w, struct oz_engine *eng,
     return status;
 }
 
+/* An event that was decoded on the first leg. */
+static enum oz_status unpack_one(struct worker *w, struct oz_engine *eng, size_t i)
+{
+    struct oz_batch *bat = &eng->batch;
+    const struct oz_record *rec = &bat->record[i];
+    struct oz_exchange_row row = {.table = &bat->table[rec->source],
+                                  .row = bat->row[i],
+                                  .record = (uint32_t)i,
+                                  .aggregate = bat->aggregate,
+                                  .push_flags = bat->push_flags};
+    bat->fate[i] = OZ_FATE_ROW;
+    for (uint32_t e = 0; e < eng->plan->n_entities; e++) {
+        bat->push_flags[e][i] = 0;
+        bat->entity_row[e][i] = NULL;
+    }
+    OZ_TRY(oz_exchange_read_body(&eng->prg->shape[bat->leg], rec, &row, &w->err));
+    for (uint32_t e = 0; e < eng->plan->n_entities; e++)
+        OZ_TRY(entity_key(w, eng, e, rec, bat->row[i], &bat->key[e][i]));
+    const struct oz_key *key = &bat->key[eng->prg->entity_of[bat->leg]][i];
+    if (!key->data || key->partition == rec->lane) return OZ_OK;
+    OZ_FAIL(&w->err, OZ_CORRUPT,
+            "an exchange record of %s partition %u offset %lld came by partition %u, and its key's "
+            "is %u",
+            eng->prg->schema[rec->source]->name, rec->partition, (long long)rec->offset, rec->lane,
+            key->partition);
+}
+
+static enum oz_status unpack_range(struct worker *w, struct oz_engine *eng, size_t first,
+                                   size_t end)
+{
+    for (size_t i = first; i < end; i++) OZ_TRY(unpack_one(w, eng, i));
+    return OZ_OK;
+}
+
 static enum oz_status decode_range(struct worker *w, struct oz_engine *eng, size_t first,
                                    size_t end)
 {
@@ -298,7 +347,8 @@ static void decode_phase(void *ctx, unsigned number)
     int64_t at = oz_monotonic_us();
     oz_arena_reset(&w->arena);
     share(eng, number, eng->batch.n_records, &first, &end);
-    w->status = decode_range(w, eng, first, end);
+    w->status =
+        is_first_leg(eng) ? decode_range(w, eng, first, end) : unpack_range(w, eng, first, end);
     stage_done(w, OZ_STAGE_DECODE, &at);
 }
 
@@ -309,11 +359,13 @@ static void values_phase(void *ctx, unsigned number)
     int64_t at = oz_monotonic_us();
     for (uint32_t s = 0; s < eng->plan->n_sources; s++) {
         size_t first, end;
+        uint64_t *const *values[OZ_ENTITIES_MAX];
         share(eng, number, eng->batch.table[s].n_rows, &first, &end);
+        for (uint32_t e = 0; e < eng->plan->n_entities; e++)
+            values[e] = is_on_leg(eng, e) ? eng->batch.values[s][e] : NULL;
         if (first < end)
             oz_feature_set_values(eng->prg->set, s, &eng->batch.table[s], first, end - first,
-                                  (uint64_t *const *const *)eng->batch.values[s], w->scratch,
-                                  w->nulled);
+                                  values, w->scratch, w->nulled);
     }
     stage_done(w, OZ_STAGE_VALUES, &at);
 }
@@ -394,6 +446,7 @@ static enum oz_status push_mine(struct worker *w, struct oz_engine *eng, uint32_
 static enum oz_status rows_of_worker(struct worker *w, struct oz_engine *eng, unsigned number)
 {
     for (uint32_t e = 0; e < eng->plan->n_entities; e++) {
+        if (!is_on_leg(eng, e)) continue;
         size_t n = my_records(eng, number, e);
         OZ_TRY(oz_cache_fetch(w->cache[e], w->key, n, w->entity_row, &w->err));
         OZ_TRY(push_mine(w, eng, e, n));
@@ -418,6 +471,7 @@ static void null_aggregates(struct oz_engine *eng, size_t first, size_t end)
     uint32_t s = eng->plan->scored_source;
     for (uint32_t e = 0; e < eng->plan->n_entities; e++) {
         const struct oz_entity_plan *ent = &eng->plan->entity[e];
+        if (!is_on_leg(eng, e)) continue;
         for (size_t row = first; row < end; row++) {
             if (OZ_LIKELY(bat->key[e][bat->record_of[s][row]].data != NULL)) continue;
             for (uint32_t a = 0; a < ent->n_aggregates; a++)
@@ -457,6 +511,7 @@ static void scores_phase(void *ctx, unsigned number)
     share(eng, number, table->n_rows, &first, &end);
     if (first == end) return;
     null_aggregates(eng, first, end);
+    if (!is_last_leg(eng)) return;
     oz_feature_set_features(eng->prg->set, table, (const double *const *)bat->aggregate, first,
                             end - first, bat->feature, w->scratch, w->nulled);
     stage_done(w, OZ_STAGE_EXPRESSIONS, &at);
@@ -486,8 +541,8 @@ static void count_batch(struct oz_engine *eng)
 {
     struct oz_batch *bat = &eng->batch;
     uint32_t s = eng->plan->scored_source;
-    eng->records += bat->n_records;
-    for (size_t row = 0; row < bat->table[s].n_rows; row++) {
+    if (is_first_leg(eng)) eng->records += bat->n_records;
+    for (size_t row = 0; is_last_leg(eng) && row < bat->table[s].n_rows; row++) {
         uint32_t i = bat->record_of[s][row];
         if (bat->fate[i] != OZ_FATE_ROW) continue;
         eng->scored++;
@@ -502,7 +557,15 @@ enum oz_status oz_engine_batch(struct oz_engine *eng, struct oz_record *record, 
                                const int64_t *now_us, struct oz_batch **ret_batch,
                                struct oz_error *err)
 {
+    return oz_engine_leg(eng, OZ_LEG_ALL, record, n, now_us, ret_batch, err);
+}
+
+enum oz_status oz_engine_leg(struct oz_engine *eng, uint32_t leg, struct oz_record *record,
+                             size_t n, const int64_t *now_us, struct oz_batch **ret_batch,
+                             struct oz_error *err)
+{
     OZ_ASSERT(n <= eng->batch.cap_rows);
+    eng->batch.leg = leg;
     eng->batch.record = record;
     eng->batch.n_records = n;
     eng->now_us = now_us;

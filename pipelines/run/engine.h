@@ -64,6 +64,13 @@ void oz_engine_free(struct oz_engine *engine);
 enum oz_status oz_engine_batch(struct oz_engine *engine, struct oz_record *record, size_t n,
                                const int64_t *now_us, struct oz_batch **ret_batch,
                                struct oz_error *err) OZ_MUST_USE;
+/* The same for records on one leg of the exchange (pipelines/run/EXCHANGE.md): rows of that leg's
+ * entities only, and scores on the last one. Those of a leg but the first are as
+ * oz_exchange_parse() gives them; OZ_CORRUPT when they are not for the partition that they came
+ * by. */
+enum oz_status oz_engine_leg(struct oz_engine *engine, uint32_t leg, struct oz_record *record,
+                             size_t n, const int64_t *now_us, struct oz_batch **ret_batch,
+                             struct oz_error *err) OZ_MUST_USE;
 /* Runs fn once per worker, as oz_workers_run(); for what follows a batch. */
 void oz_engine_parallel(struct oz_engine *engine, void (*fn)(void *ctx, unsigned worker),
                         void *ctx);

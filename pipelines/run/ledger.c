@@ -17,7 +17,6 @@ struct oz_ledger {
     const struct oz_program *prg;
     uint32_t n_sources, n_partitions;
     size_t record_bytes_max;
-    uint32_t rank[OZ_SOURCES_MAX]; /* of a source in the order of ties: unscored ones first */
     int64_t *next;                 /* [n_sources x n_partitions] */
     struct span *span;             /* the same */
     struct place top[2];           /* the last in order of what the batch has, of two lanes */
@@ -53,15 +52,12 @@ enum oz_status oz_ledger_new(const struct oz_program *program, uint32_t n_partit
 {
     struct oz_ledger *ledger = oz_calloc(1, sizeof *ledger);
     if (!ledger) return oz_no_memory(err);
-    uint32_t n_sources = program->plan->n_sources, rank = 0;
+    uint32_t n_sources = program->plan->n_sources;
     size_t n_lanes = (size_t)n_sources * n_partitions;
     ledger->prg = program;
     ledger->n_sources = n_sources;
     ledger->n_partitions = n_partitions;
     ledger->record_bytes_max = record_bytes_max;
-    for (int scored = 0; scored <= 1; scored++)
-        for (uint32_t s = 0; s < n_sources; s++)
-            if (program->schema[s]->scored == (scored == 1)) ledger->rank[s] = rank++;
     ledger->next = oz_calloc(n_lanes, sizeof *ledger->next);
     ledger->span = oz_calloc(n_lanes, sizeof *ledger->span);
     enum oz_status status =
@@ -94,12 +90,12 @@ static void forget(struct oz_ledger *ledger)
 
 void oz_ledger_begin(struct oz_ledger *ledger, const struct oz_positions *next)
 {
-    OZ_ASSERT(next->n_sources == ledger->n_sources && next->n_partitions == ledger->n_partitions);
+    OZ_ASSERT(next->n_sources >= ledger->n_sources && next->n_partitions == ledger->n_partitions);
     forget(ledger);
     for (uint32_t s = 0; s < ledger->n_sources; s++)
         for (uint32_t p = 0; p < ledger->n_partitions; p++)
             ledger->next[s * ledger->n_partitions + p] =
-                next->source[(size_t)p * ledger->n_sources + s];
+                next->source[(size_t)p * next->n_sources + s];
 }
 
 /* ---- a batch */
@@ -173,7 +169,7 @@ void oz_ledger_batch(struct oz_ledger *ledger, const struct oz_record *record, s
         const struct oz_record *rec = &record[i];
         size_t at = (size_t)rec->source * ledger->n_partitions + rec->partition;
         struct place place = {rec->timestamp_ms,
-                              ledger->rank[rec->source] * ledger->n_partitions + rec->partition};
+                              ledger->prg->rank[rec->source] * ledger->n_partitions + rec->partition};
         if (OZ_UNLIKELY(out_of_order(ledger, place))) end_batch(ledger, now_us);
         note_place(ledger, place);
         struct span *span = &ledger->span[at];

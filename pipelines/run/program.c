@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "base/json_writer.h"
 
 /* The number of a state's first definition; meta holds what it stands for. */
@@ -189,6 +190,98 @@ static void place_entities(struct oz_program *prg, struct oz_mistakes *mistakes)
     }
 }
 
+static void rank_sources(struct oz_program *prg)
+{
+    uint32_t rank = 0;
+    for (int scored = 0; scored <= 1; scored++)
+        for (uint32_t s = 0; s < prg->plan->n_sources; s++)
+            if (prg->schema[s]->scored == (scored == 1)) prg->rank[s] = rank++;
+}
+
+/* Every entity that is not the source's key is a leg of its own, if events are to travel. */
+static void lay_legs(struct oz_program *prg, struct oz_mistakes *mistakes)
+{
+    const struct oz_pipeline *pl = &prg->pipeline;
+    const struct oz_plan *plan = prg->plan;
+    prg->n_legs = 1;
+    for (uint32_t e = 0; pl->exchange == OZ_EXCHANGE_TOPIC && e < plan->n_entities; e++) {
+        const struct oz_entity_plan *ent = &plan->entity[e];
+        if (prg->keyed_by_source[e]) continue;
+        prg->entity_of[prg->n_legs] = e;
+        prg->leg_of[e] = prg->n_legs;
+        for (uint32_t r = 0; r < ent->n_rings; r++)
+            prg->last_leg[ent->ring[r].source] = prg->n_legs;
+        prg->last_leg[plan->scored_source] = prg->n_legs++;
+    }
+    for (size_t r = 0; r < pl->n_rules; r++) {
+        int e = prg->suppress_entity[r];
+        if (e >= 0 && prg->leg_of[e] != prg->n_legs - 1)
+            oz_pipeline_mistake(pl, mistakes, pl->rule[r].suppress_place, 0,
+                                "with `exchange: topic` alerts are decided where the rows of `%s` "
+                                "are, and can be held back by no other entity",
+                                plan->entity[prg->entity_of[prg->n_legs - 1]].name);
+    }
+    if (plan->n_sources + prg->n_legs - 1 > OZ_SOURCES_MAX)
+        oz_pipeline_mistake(pl, mistakes, pl->source[0].place, 0,
+                            "%u sources and %u exchange topics, at most %d are read",
+                            plan->n_sources, prg->n_legs - 1, OZ_SOURCES_MAX);
+}
+
+/* Everything that gives the bytes of an exchange record their meaning. */
+static enum oz_status hash_shape(const struct oz_program *prg, uint32_t leg, uint64_t *ret_hash,
+                                 struct oz_error *err)
+{
+    struct oz_buf text;
+    const struct oz_exchange_shape *shape = &prg->shape[leg];
+    oz_buf_init(&text);
+    oz_buf_printf(&text, "%s
+", prg->plan->entity[prg->entity_of[leg]].name);
+    for (uint32_t s = 0; s < shape->n_sources; s++) {
+        const struct oz_schema *schema = shape->schema[s];
+        oz_buf_printf(&text, "source %s %u %u
+", schema->name, s == shape->scored_source,
+                      prg->last_leg[s]);
+        for (uint32_t f = 0; f < schema->n_fields; f++)
+            oz_buf_printf(&text, "%s %s
+", schema->field[f].name,
+                          oz_type_name(schema->field[f].type));
+    }
+    for (uint32_t k = 0; k < shape->n_entities; k++) {
+        const struct oz_entity_plan *ent = &prg->plan->entity[shape->entity[k]];
+        oz_buf_printf(&text, "entity %s
+", ent->name);
+        for (uint32_t a = 0; a < ent->n_aggregates; a++)
+            oz_buf_printf(&text, "%s
+", ent->aggregate[a].text);
+    }
+    *ret_hash = oz_hash64(text.data, text.len);
+    enum oz_status status = oz_buf_status(&text, err);
+    oz_buf_clear(&text);
+    return status;
+}
+
+static enum oz_status make_shape(struct oz_program *prg, uint32_t leg, struct oz_error *err)
+{
+    const struct oz_plan *plan = prg->plan;
+    uint32_t *entity = oz_arena_zeroed(&prg->arena, plan->n_entities + 1, sizeof *entity);
+    uint32_t *aggregate = oz_arena_zeroed(&prg->arena, plan->n_aggregates + 1, sizeof *aggregate);
+    if (!entity || !aggregate) return oz_no_memory(err);
+    struct oz_exchange_shape *shape = &prg->shape[leg];
+    *shape = (struct oz_exchange_shape){.n_sources = plan->n_sources,
+                                        .scored_source = plan->scored_source,
+                                        .schema = prg->schema,
+                                        .entity = entity,
+                                        .aggregate = aggregate};
+    for (uint32_t e = 0; e < plan->n_entities; e++) {
+        const struct oz_entity_plan *ent = &plan->entity[e];
+        if (prg->leg_of[e] >= leg) continue;
+        entity[shape->n_entities++] = e;
+        for (uint32_t a = 0; a < ent->n_aggregates; a++)
+            aggregate[shape->n_aggregates++] = ent->first_aggregate + a;
+    }
+    return hash_shape(prg, leg, &shape->hash, err);
+}
+
 /* What the rows were kept for decides how far back they reach and which totals their chunks have.
  * In the order of their texts, so that the order in the file does not matter. */
 static void put_aggregates(struct oz_json *json, const struct oz_entity_plan *ent)
@@ -234,6 +327,10 @@ static enum oz_status make_meta(struct oz_program *prg, struct oz_error *err)
         oz_json_close(&json, '}');
     }
     oz_json_close(&json, ']');
+    if (prg->n_legs > 1) {
+        oz_json_key(&json, "exchange");
+        oz_json_cstring(&json, "topic");
+    }
     oz_json_close(&json, '}');
     enum oz_status status = oz_buf_status(&buf, err);
     if (status == OZ_OK && !(prg->meta = oz_arena_strndup(&prg->arena, (char *)buf.data, buf.len)))
@@ -256,6 +353,8 @@ static enum oz_status load(struct oz_program *prg, const char *path, const char 
     OZ_TRY(bind_models(prg, mistakes, err));
     check_score_names(prg, mistakes);
     place_entities(prg, mistakes);
+    rank_sources(prg);
+    lay_legs(prg, mistakes);
     if (mistakes->n)
         OZ_FAIL(err, OZ_CONFIG, "%zu mistake%s in %s", mistakes->n, mistakes->n == 1 ? "" : "s",
                 path);
@@ -264,6 +363,7 @@ static enum oz_status load(struct oz_program *prg, const char *path, const char 
                                  err));
         prg->kind[e].layout = FIRST_LAYOUT;
     }
+    for (uint32_t leg = 1; leg < prg->n_legs; leg++) OZ_TRY(make_shape(prg, leg, err));
     return make_meta(prg, err);
 }
 
@@ -300,6 +400,12 @@ const char *oz_program_changelog(struct oz_program *prg, uint32_t entity)
 {
     return oz_arena_printf(&prg->arena, "ouzel.%s.changelog.%s", prg->pipeline.name,
                            prg->plan->entity[entity].name);
+}
+
+const char *oz_program_exchange(struct oz_program *prg, uint32_t leg)
+{
+    return oz_arena_printf(&prg->arena, "ouzel.%s.exchange.%s", prg->pipeline.name,
+                           prg->plan->entity[prg->entity_of[leg]].name);
 }
 
 const char *oz_program_ledger(struct oz_program *prg)

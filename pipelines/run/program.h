@@ -13,9 +13,10 @@
 #include "features/row.h"
 #include "models/model.h"
 #include "pipelines/config/pipeline.h"
+#include "pipelines/run/exchange_record.h"
 #include "stream/kafka_client.h"
 
-enum { OZ_MODELS_MAX = 16 };
+enum { OZ_MODELS_MAX = 16, OZ_LEGS_MAX = OZ_ENTITIES_MAX + 1 };
 
 struct oz_bound_model {
     const char *name;
@@ -41,6 +42,13 @@ struct oz_program {
     int *suppress_slot;      /* [n_rules]: in the header of the entity's row, or -1 */
     int *suppress_entity;    /* [n_rules]: entity number, or -1 */
     bool keyed_by_source[OZ_ENTITIES_MAX]; /* rows live with their source partition */
+    /* The way of an event (pipelines/run/EXCHANGE.md); 1 leg: all in one process */
+    uint32_t n_legs;
+    uint32_t leg_of[OZ_ENTITIES_MAX];
+    uint32_t entity_of[OZ_LEGS_MAX];    /* the one of each leg but the first */
+    uint32_t last_leg[OZ_SOURCES_MAX];  /* how far the source's events go */
+    uint32_t rank[OZ_SOURCES_MAX];      /* in the order of ties: unscored ones first */
+    struct oz_exchange_shape shape[OZ_LEGS_MAX]; /* of the records to a leg; partitions left out */
     char config_hash[17];
     const char *meta; /* JSON: what the state's rows were made by; partition count left out */
 };
@@ -54,6 +62,8 @@ void oz_program_free(struct oz_program *program);
 /* Names of our own topics and group, in the program's arena. */
 const char *oz_program_group(struct oz_program *program);
 const char *oz_program_changelog(struct oz_program *program, uint32_t entity);
+/* Of the records to a leg, which is not the first. */
+const char *oz_program_exchange(struct oz_program *program, uint32_t leg);
 const char *oz_program_ledger(struct oz_program *program);
 const char *oz_program_transactional_id(struct oz_program *program);
 /* What the clients of this pipeline share: its `kafka:` settings, kept in the program's arena. */
