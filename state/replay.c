@@ -322,7 +322,7 @@ static enum oz_status take_part(struct replay *r, const struct oz_changelog_reco
     const char *key;
     uint32_t key_len, part;
     OZ_TRY(oz_part_key_parse(record->key, record->key_len, &key, &key_len, &part, err));
-    if (!key_len) return record->value ? take_meta(r, record, err) : OZ_OK;
+    if (!key_len && !part) return record->value ? take_meta(r, record, err) : OZ_OK;
     if (record->value) OZ_TRY(oz_part_check(record->value, record->value_len, err));
     return oz_sealed_put(&r->batch, (uint8_t)record->entity, record->partition, record->key,
                          (uint32_t)record->key_len, record->value, (uint32_t)record->value_len,

@@ -174,7 +174,8 @@ enum oz_status oz_part_key_parse(const uint8_t *bytes, size_t len, const char **
                 key_len);
     const uint8_t *p = bytes + 2 + key_len;
     uint32_t part = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-    if (key_len == 0 && part != 0) OZ_FAIL(err, OZ_CORRUPT, "a part %u of an empty row key", part);
+    if (key_len == 0 && part != 0 && part != OZ_PART_LANES)
+        OZ_FAIL(err, OZ_CORRUPT, "a part %u of an empty row key", part);
     *ret_key = (const char *)bytes + 2;
     *ret_key_len = key_len;
     *ret_part = part;

@@ -11,6 +11,9 @@
 #include "base/buf.h"
 
 enum { OZ_PART_MAIN = 0, OZ_PART_INDEX = 1, OZ_PART_FIRST_CHUNK = 2 };
+/* Of the empty key, which is no row's: part 0 is the meta record, and this one where the lanes of an
+ * exchange partition stand. */
+enum { OZ_PART_LANES = 2 };
 enum { OZ_PART_FORMAT = 1, OZ_PART_HEADER_BYTES = 8, OZ_ROW_KEY_BYTES_MAX = 4096 };
 enum { OZ_PART_KEY_EXTRA_BYTES = 6, OZ_PART_BYTES_MAX = 64 << 20 };
 
@@ -61,7 +64,7 @@ enum oz_status oz_part_open(const uint8_t *value, size_t len, uint16_t layout,
 /* The same without the layout, where parts of any entity pass through. */
 enum oz_status oz_part_check(const uint8_t *value, size_t len, struct oz_error *err) OZ_MUST_USE;
 /* Takes a changelog key apart. OZ_CORRUPT when it is not one. A key length of zero with part 0 and
- * no key is the meta record: the caller knows by *ret_key_len == 0. */
+ * no key is the meta record, and OZ_PART_LANES are lanes: the caller knows by *ret_key_len == 0. */
 enum oz_status oz_part_key_parse(const uint8_t *bytes, size_t len, const char **ret_key,
                                  uint32_t *ret_key_len, uint32_t *ret_part,
                                  struct oz_error *err) OZ_MUST_USE;

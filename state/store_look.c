@@ -59,6 +59,7 @@ static bool each_record(void *ctx, struct oz_bytes key, struct oz_bytes value)
     const struct oz_look *look = scan->look;
     struct oz_stored_part part;
     scan->status = take_apart(scan, key, value, &part, scan->err);
+    if (scan->status == OZ_OK && !is_own(part.entity) && !part.key_len) return true; /* lanes */
     if (scan->status == OZ_OK)
         scan->status = look->part(look->ctx, &part, scan->err);
     else if (scan->status == OZ_CORRUPT && look->damaged)

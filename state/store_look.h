@@ -15,7 +15,8 @@ struct oz_stored_part {
     struct oz_bytes value; /* whole, with its header */
 };
 
-/* Any status but OZ_OK ends the look and is handed on. `damaged` hears of what fails its checks;
+/* Parts of rows and the store's own; lanes of an exchange are passed over.
+ * Any status but OZ_OK ends the look and is handed on. `damaged` hears of what fails its checks;
  * without it the first one ends the look. */
 struct oz_look {
     void *ctx;

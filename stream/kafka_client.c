@@ -132,6 +132,10 @@ static const struct oz_kafka_setting changelog_topic[] = {{"cleanup.policy", "co
                                                           {"min.cleanable.dirty.ratio", "0.3"},
                                                           {"segment.bytes", "67108864"}};
 
+static const struct oz_kafka_setting exchange_topic[] = {{"cleanup.policy", "delete"},
+                                                         {"retention.ms", "604800000"},
+                                                         {"retention.bytes", "-1"}};
+
 static enum oz_status new_topic(const struct oz_new_topic *topic, rd_kafka_NewTopic_t **ret,
                                 struct oz_error *err)
 {
@@ -141,6 +145,8 @@ static enum oz_status new_topic(const struct oz_new_topic *topic, rd_kafka_NewTo
     if (!*ret) OZ_FAIL(err, OZ_CONFIG, "topic %s: %s", topic->name, text);
     for (size_t i = 0; topic->compacted && i < OZ_COUNT_OF(changelog_topic); i++)
         rd_kafka_NewTopic_set_config(*ret, changelog_topic[i].key, changelog_topic[i].value);
+    for (size_t i = 0; topic->passing && i < OZ_COUNT_OF(exchange_topic); i++)
+        rd_kafka_NewTopic_set_config(*ret, exchange_topic[i].key, exchange_topic[i].value);
     return OZ_OK;
 }
 

@@ -40,6 +40,7 @@ struct oz_new_topic {
     uint32_t n_partitions;
     int replication; /* -1: the broker's default */
     bool compacted;  /* cleanup.policy=compact and the settings of a changelog */
+    bool passing; /* records are of no use once they are read: kept for seven days, then deleted */
 };
 /* Existing topics are left as they are; *ret_created[i] tells. A wrong partition count is an
  * error. */

@@ -159,6 +159,12 @@ enum oz_status oz_kafka_lane_fill(struct oz_kafka_lane *lane, rd_kafka_t *rk, bo
     return OZ_OK;
 }
 
+bool oz_kafka_lane_has(const struct oz_kafka_lane *lane)
+{
+    return lane->head < lane->n || lane->n_early ||
+           (lane->queue && rd_kafka_queue_length(lane->queue) > 0);
+}
+
 int64_t oz_kafka_lane_lag(const struct oz_kafka_lane *lane, rd_kafka_t *rk)
 {
     int64_t low = -1, high = -1;

@@ -37,6 +37,8 @@ enum oz_status oz_kafka_lane_push(struct oz_kafka_lane *lane, rd_kafka_message_t
 /* An empty lane gets what is there, without waiting. *ret_ended: the log's end comes behind it. */
 enum oz_status oz_kafka_lane_fill(struct oz_kafka_lane *lane, rd_kafka_t *rk, bool *ret_ended,
                                   struct oz_error *err) OZ_MUST_USE;
+/* Whether a fill would find anything, or something is left of the last one. */
+bool oz_kafka_lane_has(const struct oz_kafka_lane *lane);
 /* Offsets between what was taken and the end of the log as it was last seen. */
 int64_t oz_kafka_lane_lag(const struct oz_kafka_lane *lane, rd_kafka_t *rk);
 #endif

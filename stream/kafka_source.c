@@ -29,7 +29,9 @@ struct kafka_source {
     char *group;
     const char **topic;
     uint32_t n_sources, n_partitions, n_lanes, n_unsettled;
-    struct oz_kafka_lane *lane; /* [n_lanes] in the order of ties */
+    uint32_t n_merged;          /* lanes; the others are read as they come */
+    uint32_t next_unmerged;     /* lane that is read first by the next call */
+    struct oz_kafka_lane *lane; /* [n_lanes] in the order of ties, unmerged ones last */
     uint32_t *lane_of;          /* [n_partitions x n_sources] */
     struct oz_merge merge;
     rd_kafka_queue_t *main_queue; /* only for its wake-up */
@@ -247,7 +249,7 @@ static enum oz_status fill(struct kafka_source *source, uint32_t i)
 
 static enum oz_status fill_empty(struct kafka_source *source)
 {
-    for (uint32_t i = 0; i < source->n_lanes; i++)
+    for (uint32_t i = 0; i < source->n_merged; i++)
         if (source->running[source->lane[i].partition] && !oz_merge_left(&source->merge, i))
             OZ_TRY(fill(source, i));
     return OZ_OK;
@@ -287,6 +289,14 @@ static enum oz_status take(struct kafka_source *source, size_t max, int64_t now_
     return OZ_OK;
 }
 
+static bool has_unmerged(const struct kafka_source *source)
+{
+    for (uint32_t i = source->n_merged; i < source->n_lanes; i++)
+        if (source->running[source->lane[i].partition] && oz_kafka_lane_has(&source->lane[i]))
+            return true;
+    return false;
+}
+
 static void wait_event(struct kafka_source *source, int64_t timeout_us)
 {
     struct pollfd fd = {.fd = source->wake_fd, .events = POLLIN};
@@ -303,7 +313,7 @@ static enum oz_status source_next(struct oz_source *src, size_t max_records, int
     *ret_n = 0;
     size_t n = 0;
     int64_t now_us = oz_monotonic_us();
-    int64_t until_us = now_us + OZ_MAX(max_wait_us, IDLE_US);
+    int64_t until_us = max_wait_us < 0 ? now_us : now_us + OZ_MAX(max_wait_us, IDLE_US);
     for (;;) {
         if (source->n_unsettled) settle(source);
         enum oz_status status = serve(source, 0, err);
@@ -317,6 +327,7 @@ static enum oz_status source_next(struct oz_source *src, size_t max_records, int
         if (n == max_records || status != OZ_OK) break;
         if (n && is_first) until_us = now_us + max_wait_us;
         if (n && !oz_merge_holds(&source->merge)) break;
+        if (has_unmerged(source)) break;
         now_us = oz_monotonic_us();
         if (now_us >= until_us) break;
         wait_event(source, OZ_MIN(until_us - now_us, oz_merge_lapse_in_us(&source->merge, now_us)));
@@ -398,10 +409,11 @@ static enum oz_status make_lanes(struct kafka_source *source,
 {
     size_t cap = CHUNK_RECORDS_ALL / source->n_lanes;
     cap = OZ_MAX(OZ_MIN(cap, CHUNK_RECORDS_MAX), CHUNK_RECORDS_MIN);
-    uint32_t i = 0;
-    for (int scored = 0; scored <= 1; scored++)
+    uint32_t i = 0, n_merged = source->n_sources - config->n_unmerged;
+    for (uint32_t kind = 0; kind < 3; kind++) /* unscored, scored, unmerged */
         for (uint32_t s = 0; s < source->n_sources; s++)
-            for (uint32_t p = 0; config->scored[s] == (scored == 1) && p < source->n_partitions;
+            for (uint32_t p = 0; (s < n_merged ? config->scored[s] : 2u) == kind &&
+                                 p < source->n_partitions;
                  p++) {
                 OZ_TRY(oz_kafka_lane_init(&source->lane[i], source->topic[s], s, p, cap, err));
                 source->lane_of[p * source->n_sources + s] = i++;
@@ -416,6 +428,7 @@ static enum oz_status prepare(struct kafka_source *source,
     source->n_sources = config->n_sources;
     source->n_partitions = config->n_partitions;
     source->n_lanes = config->n_sources * config->n_partitions;
+    source->n_merged = source->n_lanes - config->n_unmerged * config->n_partitions;
     source->link = (struct oz_kafka_link){.what = "source", .owner = source};
     source->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (source->wake_fd < 0) OZ_FAIL(err, OZ_IO, "eventfd: %s", strerror(errno));
@@ -431,7 +444,7 @@ static enum oz_status prepare(struct kafka_source *source,
     for (uint32_t s = 0; s < source->n_sources; s++)
         if (!(source->topic[s] = oz_strdup(config->topic[s]))) return oz_no_memory(err);
     OZ_TRY(make_lanes(source, config, err));
-    return oz_merge_init(&source->merge, source->n_lanes, config->max_idle_us, oz_monotonic_us(),
+    return oz_merge_init(&source->merge, source->n_merged, config->max_idle_us, oz_monotonic_us(),
                          err);
 }
 
@@ -625,7 +638,7 @@ static void restart_lanes(struct kafka_source *source, const struct oz_positions
         bool runs = from && source->running[lane->partition];
         oz_kafka_lane_restart(
             lane, runs ? from->source[lane->partition * source->n_sources + lane->source] : 0);
-        if (!runs) oz_merge_end(&source->merge, i);
+        if (!runs && i < source->n_merged) oz_merge_end(&source->merge, i);
     }
 }
 
@@ -734,11 +747,59 @@ enum oz_status oz_kafka_source_seek(struct oz_source *src, const struct oz_posit
     return status;
 }
 
+enum oz_status oz_kafka_source_unmerged(struct oz_source *src, size_t max_records,
+                                        struct oz_record *ret_record, size_t *ret_n,
+                                        struct oz_error *err)
+{
+    struct kafka_source *source = of(src);
+    *ret_n = 0;
+    if (source->n_unsettled) settle(source);
+    OZ_TRY(serve(source, 0, err));
+    uint32_t n_unmerged = source->n_lanes - source->n_merged;
+    for (uint32_t k = 0; k < n_unmerged && source->state == OZ_SOURCE_RUNNING; k++) {
+        uint32_t i = source->n_merged + (source->next_unmerged + k) % n_unmerged;
+        struct oz_kafka_lane *lane = &source->lane[i];
+        if (!source->running[lane->partition]) continue;
+        bool ended;
+        enum oz_status status = OZ_OK;
+        if (lane->head == lane->n)
+            status = oz_kafka_lane_fill(lane, source->rk, &ended, &source->why);
+        if (status != OZ_OK) {
+            fail(source, status);
+            if (!*ret_n) return answer_failed(source, err);
+            break;
+        }
+        if (lane->is_heard) oz_kafka_link_up(&source->link);
+        lane->is_heard = false;
+        size_t n = OZ_MIN(lane->n - lane->head, max_records - *ret_n);
+        if (n) give(source, i, n, ret_record + *ret_n);
+        *ret_n += n;
+    }
+    if (n_unmerged) source->next_unmerged = (source->next_unmerged + 1) % n_unmerged;
+    return OZ_OK;
+}
+
+bool oz_kafka_source_ahead(const struct oz_source *src, uint32_t partition, int64_t *ret_time_ms)
+{
+    const struct kafka_source *source = (const struct kafka_source *)src;
+    bool is_ahead = false;
+    *ret_time_ms = INT64_MAX;
+    for (uint32_t s = 0; s < source->n_sources; s++) {
+        uint32_t i = source->lane_of[(size_t)partition * source->n_sources + s];
+        if (i >= source->n_merged) continue;
+        const struct oz_merge_lane *lane = &source->merge.lane[i];
+        if (!lane->n_left && (lane->at_end || lane->idle)) continue;
+        is_ahead = true;
+        *ret_time_ms = OZ_MIN(*ret_time_ms, lane->n_left ? lane->time_ms[0] : INT64_MIN);
+    }
+    return is_ahead;
+}
+
 int64_t oz_kafka_source_lag(const struct oz_source *src)
 {
     const struct kafka_source *source = (const struct kafka_source *)src;
     int64_t lag = 0;
-    for (uint32_t i = 0; i < source->n_lanes; i++) {
+    for (uint32_t i = 0; i < source->n_merged; i++) {
         const struct oz_merge_lane *lane = &source->merge.lane[i];
         if (lane->n_left || !lane->at_end) lag += oz_kafka_lane_lag(&source->lane[i], source->rk);
     }

@@ -24,8 +24,9 @@ struct oz_kafka_source_config {
     struct oz_kafka_config client;
     const char *group, *instance;
     const char *const *topic;         /* [n_sources], the pipeline's order */
-    const bool *scored;               /* [n_sources] */
+    const bool *scored;               /* [n_sources], of the merged ones */
     uint32_t n_sources, n_partitions; /* every topic has as many */
+    uint32_t n_unmerged; /* the last so many topics are read as they come, each log by itself */
     int64_t max_idle_us;
     bool exactly_once;  /* read_committed */
     size_t queue_bytes; /* what may wait in the client */
@@ -60,6 +61,14 @@ enum oz_status oz_kafka_source_open(const struct oz_kafka_source_config *config,
 /* After an abort: forget what is buffered and read again from these offsets. */
 enum oz_status oz_kafka_source_seek(struct oz_source *src, const struct oz_positions *to,
                                     struct oz_error *err) OZ_MUST_USE;
+/* Up to max_records of the topics that are not merged, at once and in the order of each log;
+ * oz_source_next() returns early when there are some. They are released like all others. */
+enum oz_status oz_kafka_source_unmerged(struct oz_source *src, size_t max_records,
+                                        struct oz_record *ret_record, size_t *ret_n,
+                                        struct oz_error *err) OZ_MUST_USE;
+/* How far the merged topics of an owned partition have come. False: every one of them is at its end
+ * or idle. Else *ret_time_ms is the time of the next record, INT64_MIN while it is not known. */
+bool oz_kafka_source_ahead(const struct oz_source *src, uint32_t partition, int64_t *ret_time_ms);
 /* Records between what was handed out and the end, over all partitions, as far as is known. */
 int64_t oz_kafka_source_lag(const struct oz_source *src);
 /* Polls the group while nothing is read, for at most wait_us: keeps the membership alive while the

@@ -51,7 +51,7 @@ static bool take(void *ctx, int key, const char *value)
     }
 }
 
-enum { TOPICS_MAX = OZ_SOURCES_MAX + OZ_ENTITIES_MAX + 4 };
+enum { TOPICS_MAX = OZ_SOURCES_MAX + OZ_ENTITIES_MAX + OZ_LEGS_MAX + 4 };
 struct topic_list {
     struct oz_new_topic topic[TOPICS_MAX];
     struct oz_topic_info info[TOPICS_MAX];
@@ -102,6 +102,10 @@ static enum oz_status topics(struct oz_program *prg, const struct topics_options
     for (size_t s = 0; s < pl->n_sources; s++) add(&list, pl->source[s].topic, false);
     for (uint32_t e = 0; e < prg->plan->n_entities; e++)
         add(&list, oz_program_changelog(prg, e), true);
+    for (uint32_t leg = 1; leg < prg->n_legs; leg++) {
+        add(&list, oz_program_exchange(prg, leg), false);
+        list.topic[list.n - 1].passing = true;
+    }
     add(&list, oz_program_ledger(prg), false);
     add(&list, pl->scores_topic, false);
     add(&list, pl->alerts_topic, false);

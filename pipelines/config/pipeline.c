@@ -117,7 +117,7 @@ static bool make_pipeline(struct oz_config_doc *doc, const struct oz_pipeline_dr
         .dead_letters_topic = draft->dead_letters_topic.text,
         .alerts_topic = draft->alerts_topic.text,
         .delivery = (enum oz_delivery)draft->delivery,
-        .exchange = (enum oz_exchange)draft->exchange,
+        .exchange = (enum oz_exchange_way)draft->exchange,
         .epoch_every_us = draft->epoch_every_us,
         .epoch_rows = draft->epoch_rows,
         .state_dir = draft->state_dir.text,

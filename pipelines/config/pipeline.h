@@ -64,7 +64,7 @@ struct oz_rule_spec {
 };
 
 enum oz_delivery { OZ_EXACTLY_ONCE, OZ_AT_LEAST_ONCE };
-enum oz_exchange { OZ_EXCHANGE_PROCESS, OZ_EXCHANGE_TOPIC };
+enum oz_exchange_way { OZ_EXCHANGE_PROCESS, OZ_EXCHANGE_TOPIC };
 enum oz_start { OZ_START_EARLIEST, OZ_START_LATEST, OZ_START_AT };
 
 /* `1% per 10m` or `500 per 1m`: how many dead letters are too many. per_us 0: never. */
@@ -116,7 +116,7 @@ struct oz_pipeline {
     size_t n_rules;
 
     enum oz_delivery delivery;
-    enum oz_exchange exchange;
+    enum oz_exchange_way exchange;
     int64_t epoch_every_us;
     uint32_t epoch_rows;
     const char *state_dir; /* relative to the working directory, as given */

@@ -357,15 +357,14 @@ static void values_phase(void *ctx, unsigned number)
     struct oz_engine *eng = ctx;
     struct worker *w = &eng->worker[number];
     int64_t at = oz_monotonic_us();
+    uint64_t counted[OZ_NULLED_COUNT] = {0}; /* on the first leg */
     for (uint32_t s = 0; s < eng->plan->n_sources; s++) {
         size_t first, end;
-        uint64_t *const *values[OZ_ENTITIES_MAX];
         share(eng, number, eng->batch.table[s].n_rows, &first, &end);
-        for (uint32_t e = 0; e < eng->plan->n_entities; e++)
-            values[e] = is_on_leg(eng, e) ? eng->batch.values[s][e] : NULL;
         if (first < end)
             oz_feature_set_values(eng->prg->set, s, &eng->batch.table[s], first, end - first,
-                                  values, w->scratch, w->nulled);
+                                  (uint64_t *const *const *)eng->batch.values[s], w->scratch,
+                                  is_first_leg(eng) ? w->nulled : counted);
     }
     stage_done(w, OZ_STAGE_VALUES, &at);
 }

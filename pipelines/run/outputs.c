@@ -2,7 +2,9 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
+#include "base/instant.h"
 #include "base/json_writer.h"
 #include "base/number.h"
 
@@ -34,6 +36,7 @@ struct oz_outputs {
     /* of the call under way */
     struct oz_batch *batch;
     struct oz_outbox *box;
+    int64_t now_ms;
     enum oz_status *status; /* [n_workers] */
     struct oz_error *err;
 };
@@ -355,21 +358,23 @@ static enum oz_status dead_body(const struct oz_outputs *o, struct oz_outbox_par
 {
     struct oz_header own[OZ_RECORD_HEADERS_MAX];
     size_t n =
-        o->config.source ? oz_source_headers(o->config.source, rec, own, OZ_COUNT_OF(own)) : 0;
+        o->config.source && rec->handle ? oz_source_headers(o->config.source, rec, own, OZ_COUNT_OF(own)) : 0;
     size_t room = o->record_bytes_max - OWN_HEADERS_BYTES_MAX, head = 0;
     for (size_t k = 0; k < n; k++) head += strlen(own[k].name) + own[k].len + HEADER_BYTES_EXTRA;
-    bool cut = out->key_len + head + rec->value_len > room;
+    bool is_here = o->batch->leg == OZ_LEG_ALL || o->batch->leg == 0;
+    size_t value_len = is_here ? rec->value_len : 0; /* else an exchange's own bytes */
+    bool cut = out->key_len + head + value_len > room;
     if (cut && out->key_len > room / 4) {
         part->bytes.len = out->value_at = out->key_at;
         out->has_key = false;
         out->key_len = 0;
     }
     if (cut && head > room / 4) n = head = 0;
-    out->value_len = (uint32_t)OZ_MIN(rec->value_len, room - out->key_len - head);
+    out->value_len = (uint32_t)OZ_MIN(value_len, room - out->key_len - head);
     oz_buf_put(&part->bytes, rec->value, out->value_len);
     for (size_t k = 0; k < n; k++)
         OZ_TRY(oz_outbox_header(part, out, own[k].name, own[k].value, own[k].len, err));
-    return cut ? number_header(part, out, "ouzel.value.bytes", rec->value_len, err) : OZ_OK;
+    return cut ? number_header(part, out, "ouzel.value.bytes", (int64_t)value_len, err) : OZ_OK;
 }
 
 static enum oz_status dead_message(const struct oz_outputs *o, struct oz_outbox_part *part,
@@ -417,11 +422,11 @@ static enum oz_status undecoded(const struct oz_outputs *o, struct oz_outbox_par
  * megabyte: the record is a dead letter then, since a pipeline that stops at it would do so for
  * ever. */
 static enum oz_status check_size(const struct oz_outputs *o, struct oz_outbox_part *part,
-                                 uint32_t i, const char *what, uint64_t *n_out,
+                                 uint32_t i, const char *what, size_t spare, uint64_t *n_out,
                                  struct oz_error *err)
 {
     const struct oz_out *out = &part->out[part->n - 1];
-    size_t size = (size_t)out->key_len + out->value_len;
+    size_t size = (size_t)out->key_len + out->value_len + spare;
     if (OZ_LIKELY(size <= o->record_bytes_max)) {
         (*n_out)++;
         return OZ_OK;
@@ -437,6 +442,48 @@ static enum oz_status check_size(const struct oz_outputs *o, struct oz_outbox_pa
                                                : OZ_OK;
 }
 
+/* ---- to the next leg */
+
+/* Whether the record's way goes on from here. */
+static bool travels(const struct oz_outputs *o, const struct oz_record *rec)
+{
+    return o->batch->leg != OZ_LEG_ALL && o->batch->leg < o->prg->last_leg[rec->source];
+}
+
+/* What later legs add to an event never makes it larger than the client takes: the first leg leaves
+ * room for all of it. */
+static size_t room_for_legs(const struct oz_outputs *o)
+{
+    return (o->plan->n_aggregates + 4) * sizeof(double) + o->plan->n_entities;
+}
+
+static enum oz_status exchange_message(const struct oz_outputs *o, struct oz_outbox_part *part,
+                                       uint32_t i, struct oz_error *err)
+{
+    struct oz_batch *bat = o->batch;
+    const struct oz_record *rec = &bat->record[i];
+    uint32_t leg = bat->leg + 1;
+    const struct oz_key *key = &bat->key[o->prg->entity_of[leg]][i];
+    struct oz_exchange_row row = {.table = &bat->table[rec->source],
+                                  .row = bat->row[i],
+                                  .record = i,
+                                  .aggregate = bat->aggregate,
+                                  .push_flags = bat->push_flags};
+    struct oz_out *out = oz_outbox_add(part, err);
+    if (!out) return oz_no_memory(err);
+    out->topic = o->config.exchange[leg].topic;
+    out->partition = (int32_t)(key->data ? key->partition : rec->partition);
+    out->timestamp_ms = o->now_ms;
+    out->has_value = true;
+    out->key_at = out->value_at = part->bytes.len;
+    oz_exchange_put_event(&o->prg->shape[leg], rec, &row, &part->bytes);
+    OZ_TRY(oz_buf_status(&part->bytes, err));
+    out->value_len = (uint32_t)(part->bytes.len - out->value_at);
+    uint64_t sent = 0;
+    return bat->leg ? OZ_OK
+                    : check_size(o, part, i, "exchange record", room_for_legs(o), &sent, err);
+}
+
 /* ---- the batch */
 
 static enum oz_status decide_alerts(struct oz_outputs *o, struct oz_error *err)
@@ -446,7 +493,8 @@ static enum oz_status decide_alerts(struct oz_outputs *o, struct oz_error *err)
     uint32_t s = o->plan->scored_source;
     const int64_t *time = bat->table[s].column[o->prg->schema[s]->time].i64;
     o->n_alerts = 0;
-    for (uint32_t row = 0; pl->n_rules && row < bat->table[s].n_rows; row++) {
+    bool is_last = bat->leg == OZ_LEG_ALL || bat->leg == o->prg->n_legs - 1;
+    for (uint32_t row = 0; is_last && pl->n_rules && row < bat->table[s].n_rows; row++) {
         uint32_t i = bat->record_of[s][row];
         for (uint32_t r = 0; r < pl->n_rules; r++) {
             uint32_t held_back = 0;
@@ -488,16 +536,20 @@ static enum oz_status format_range(const struct oz_outputs *o, struct oz_outbox_
             if (o->config.dead_letters.n_partitions) OZ_TRY(undecoded(o, part, rec, err));
             continue;
         }
-        if (bat->fate[i] != OZ_FATE_ROW || bat->record[i].source != o->plan->scored_source)
+        if (bat->fate[i] != OZ_FATE_ROW) continue;
+        if (travels(o, &bat->record[i])) {
+            OZ_TRY(exchange_message(o, part, rec, err));
             continue;
+        }
+        if (bat->record[i].source != o->plan->scored_source) continue;
         if (o->config.scores.n_partitions) {
             OZ_TRY(score_message(o, part, rec, err));
-            OZ_TRY(check_size(o, part, rec, "score", &part->n_scores, err));
+            OZ_TRY(check_size(o, part, rec, "score", 0, &part->n_scores, err));
         }
         for (; a < o->n_alerts && o->alert[a].record == rec; a++) {
             if (!o->config.alerts.n_partitions) continue;
             OZ_TRY(alert_message(o, part, &o->alert[a], err));
-            OZ_TRY(check_size(o, part, rec, "alert", &part->n_alerts, err));
+            OZ_TRY(check_size(o, part, rec, "alert", 0, &part->n_alerts, err));
         }
     }
     return oz_buf_status(&part->bytes, err);
@@ -517,6 +569,7 @@ enum oz_status oz_outputs_make(struct oz_outputs *o, struct oz_batch *batch, str
     oz_outbox_reset(box);
     o->batch = batch;
     o->box = box;
+    o->now_ms = oz_wall_us() / OZ_US_PER_MS;
     OZ_TRY(decide_alerts(o, err));
     oz_engine_parallel(o->config.engine, format_phase, o);
     for (uint32_t w = 0; w < box->n_parts; w++)
@@ -526,8 +579,9 @@ enum oz_status oz_outputs_make(struct oz_outputs *o, struct oz_batch *batch, str
         }
     for (size_t i = 0; i < batch->n_records; i++) {
         box->n_dead += batch->fate[i] == OZ_FATE_DEAD;
-        box->n_scores +=
-            batch->fate[i] == OZ_FATE_ROW && batch->record[i].source == o->plan->scored_source;
+        box->n_scores += batch->fate[i] == OZ_FATE_ROW &&
+                         batch->record[i].source == o->plan->scored_source &&
+                         !travels(o, &batch->record[i]);
     }
     for (uint32_t w = 0; w < box->n_parts; w++) box->n_dead += box->part[w].n_too_large;
     box->n_alerts = o->n_alerts;

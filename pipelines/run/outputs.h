@@ -17,6 +17,7 @@ struct oz_outputs_config {
     const struct oz_program *program;
     struct oz_engine *engine;
     struct oz_output_topic scores, alerts, dead_letters;
+    struct oz_output_topic exchange[OZ_LEGS_MAX]; /* [leg]: what travels to it */
     struct oz_source *source; /* for the headers of a dead record */
 };
 

@@ -234,25 +234,20 @@ static enum oz_status hash_shape(const struct oz_program *prg, uint32_t leg, uin
     struct oz_buf text;
     const struct oz_exchange_shape *shape = &prg->shape[leg];
     oz_buf_init(&text);
-    oz_buf_printf(&text, "%s
-", prg->plan->entity[prg->entity_of[leg]].name);
+    oz_buf_printf(&text, "%s\n", prg->plan->entity[prg->entity_of[leg]].name);
     for (uint32_t s = 0; s < shape->n_sources; s++) {
         const struct oz_schema *schema = shape->schema[s];
-        oz_buf_printf(&text, "source %s %u %u
-", schema->name, s == shape->scored_source,
+        oz_buf_printf(&text, "source %s %u %u\n", schema->name, s == shape->scored_source,
                       prg->last_leg[s]);
         for (uint32_t f = 0; f < schema->n_fields; f++)
-            oz_buf_printf(&text, "%s %s
-", schema->field[f].name,
+            oz_buf_printf(&text, "%s %s\n", schema->field[f].name,
                           oz_type_name(schema->field[f].type));
     }
     for (uint32_t k = 0; k < shape->n_entities; k++) {
         const struct oz_entity_plan *ent = &prg->plan->entity[shape->entity[k]];
-        oz_buf_printf(&text, "entity %s
-", ent->name);
+        oz_buf_printf(&text, "entity %s\n", ent->name);
         for (uint32_t a = 0; a < ent->n_aggregates; a++)
-            oz_buf_printf(&text, "%s
-", ent->aggregate[a].text);
+            oz_buf_printf(&text, "%s\n", ent->aggregate[a].text);
     }
     *ret_hash = oz_hash64(text.data, text.len);
     enum oz_status status = oz_buf_status(&text, err);

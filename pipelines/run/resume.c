@@ -37,7 +37,9 @@ static enum oz_status catch_up(struct resume *re, const struct oz_positions *com
     const struct oz_program *prg = config->program;
     const char *entity_name[OZ_ENTITIES_MAX], *source_name[OZ_SOURCES_MAX];
     for (uint32_t e = 0; e < prg->plan->n_entities; e++) entity_name[e] = prg->plan->entity[e].name;
-    for (size_t s = 0; s < prg->pipeline.n_sources; s++) source_name[s] = prg->schema[s]->name;
+    for (uint32_t s = 0; s < committed->n_sources; s++)
+        source_name[s] =
+            s < prg->plan->n_sources ? prg->schema[s]->name : config->source_topic[s];
     struct oz_replay_options options = {
         .meta = config->meta,
         .meta_len = strlen(config->meta),
@@ -87,8 +89,17 @@ static enum oz_status first_offsets(const struct oz_resume_config *config,
     int64_t when = pl->start == OZ_START_EARLIEST ? OZ_KAFKA_EARLIEST
                    : pl->start == OZ_START_LATEST ? OZ_KAFKA_LATEST
                                                   : pl->start_at_us / OZ_US_PER_MS;
+    uint32_t n_sources = config->program->plan->n_sources;
     enum oz_status status =
         oz_kafka_start_offsets(config->client, config->source_topic, when, &at, err);
+    for (size_t i = 0; status == OZ_OK && i < n; i++)
+        if (owned[i / next->n_sources] && next->source[i] == OZ_NO_OFFSET &&
+            i % next->n_sources < n_sources)
+            next->source[i] = at.source[i];
+    /* Another member may have sent on what it read before this one came. */
+    if (status == OZ_OK && next->n_sources > n_sources)
+        status = oz_kafka_start_offsets(config->client, config->source_topic, OZ_KAFKA_EARLIEST,
+                                        &at, err);
     for (size_t i = 0; status == OZ_OK && i < n; i++)
         if (owned[i / next->n_sources] && next->source[i] == OZ_NO_OFFSET)
             next->source[i] = at.source[i];

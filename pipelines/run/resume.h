@@ -15,7 +15,7 @@ struct oz_resume_config {
     const struct oz_program *program;
     const char *group, *meta;
     const struct oz_kafka_config *client;
-    const char *const *source_topic; /* [n_sources] */
+    const char *const *source_topic; /* those of the positions: sources, then exchange topics */
     bool exactly_once;
     struct oz_store *store;
     struct oz_changelog *changelog;

@@ -5,13 +5,16 @@
 #include "base/instant.h"
 #include "base/log.h"
 #include "pipelines/run/disk_guard.h"
+#include "pipelines/run/exchange.h"
 #include "pipelines/run/flood_watch.h"
 #include "pipelines/run/key_watch.h"
 #include "pipelines/run/ledger_record.h"
 #include "pipelines/run/resume.h"
 #include "state/crash_note.h"
 
-enum { ABORTS_MAX = 10, REST_US = 50000 };
+/* How many batches of the exchange are done before the sources are looked at again. */
+enum { EXCHANGE_TURNS = 8 };
+enum { ABORTS_MAX = 10, REST_US = 50000, EXCHANGE_REST_US = 1000 };
 #define TOPIC_WAIT_US (60 * OZ_US_PER_SECOND)
 #define JOIN_WAIT_US  (120 * OZ_US_PER_SECOND)
 #define JOIN_POLL_US  (100 * OZ_US_PER_MS)
@@ -22,6 +25,7 @@ struct runner {
     const struct oz_pipeline *pl;
     const char *group, *meta;
     uint32_t n_partitions, n_sources, n_entities;
+    uint32_t n_topics; /* that are read: the sources and, behind them, the exchange's */
     bool exactly_once;
     struct oz_kafka_config client;
     const char *source_topic[OZ_SOURCES_MAX];
@@ -53,6 +57,7 @@ struct runner {
     struct oz_disk_guard disk;
     bool at_rest; /* paused, and everything that was read is stored */
     struct oz_key_watch *keys;
+    struct oz_exchange *exchange; /* NULL: events do not travel */
     struct oz_crash_note *crash;
     bool careful; /* records are ahead at which the process crashed before */
 };
@@ -65,7 +70,7 @@ static enum oz_status check_topics(struct runner *run, struct oz_error *err)
 {
     struct oz_topic_info topic[OZ_SOURCES_MAX + OZ_ENTITIES_MAX + 4];
     size_t n = 0;
-    for (uint32_t s = 0; s < run->n_sources; s++) topic[n++].name = run->source_topic[s];
+    for (uint32_t s = 0; s < run->n_topics; s++) topic[n++].name = run->source_topic[s];
     for (uint32_t e = 0; e < run->n_entities; e++) topic[n++].name = run->changelog_topic[e];
     topic[n++].name = run->ledger_topic;
     size_t n_alike = n;
@@ -107,6 +112,13 @@ static enum oz_status take_config(struct runner *run, struct oz_error *err)
         run->source_topic[s] = pl->source[s].topic;
         run->scored[s] = pl->source[s].schema.scored;
     }
+    run->n_topics = run->n_sources;
+    for (uint32_t leg = 1; leg < run->prg->n_legs; leg++)
+        if (!(run->source_topic[run->n_topics++] = oz_program_exchange(run->prg, leg)))
+            return oz_no_memory(err);
+    if (run->prg->n_legs > 1 && !run->exactly_once)
+        OZ_FAIL(err, OZ_CONFIG, "`exchange: topic` needs `delivery: exactly_once`, and this run is "
+                "at least once");
     for (uint32_t e = 0; e < run->n_entities; e++)
         if (!(run->changelog_topic[e] = oz_program_changelog(run->prg, e)))
             return oz_no_memory(err);
@@ -115,11 +127,11 @@ static enum oz_status take_config(struct runner *run, struct oz_error *err)
 }
 
 /* Rows of an entity that is not the key of the topics are fed by every partition: one process holds
- * them all. At least once cannot take rows over from another process. */
+ * them all, unless the events travel to them. At least once cannot take rows over from another process. */
 static bool is_alone(const struct runner *run)
 {
     for (uint32_t e = 0; e < run->n_entities; e++)
-        if (!run->prg->keyed_by_source[e]) return true;
+        if (!run->prg->keyed_by_source[e] && run->prg->n_legs == 1) return true;
     return !run->exactly_once;
 }
 
@@ -143,7 +155,12 @@ static enum oz_status open_outputs(struct runner *run, struct oz_error *err)
     OZ_TRY(output_topic(run, run->pl->scores_topic, &outputs.scores, err));
     OZ_TRY(output_topic(run, run->pl->alerts_topic, &outputs.alerts, err));
     OZ_TRY(output_topic(run, run->pl->dead_letters_topic, &outputs.dead_letters, err));
+    for (uint32_t leg = 1; leg < run->prg->n_legs; leg++)
+        OZ_TRY(output_topic(run, run->source_topic[run->n_sources + leg - 1],
+                            &outputs.exchange[leg], err));
     OZ_TRY(oz_outputs_new(&outputs, &run->outputs, err));
+    if (run->prg->n_legs > 1)
+        OZ_TRY(oz_exchange_new(run->prg, run->n_partitions, outputs.exchange, &run->exchange, err));
     OZ_TRY(output_topic(run, run->ledger_topic, &run->ledger_output, err));
     return oz_ledger_new(run->prg, run->n_partitions, oz_record_bytes_max(run->pl), &run->ledger,
                          err);
@@ -168,7 +185,7 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
                         TOPIC_WAIT_US, &run->sink, err));
     OZ_TRY(oz_kafka_changelog_new(run->sink, &run->client, run->changelog_topic, run->n_entities,
                                   run->n_partitions, &run->changelog, err));
-    OZ_TRY(oz_positions_init(&run->next, run->n_partitions, run->n_sources, run->n_entities, err));
+    OZ_TRY(oz_positions_init(&run->next, run->n_partitions, run->n_topics, run->n_entities, err));
     OZ_TRY(oz_key_watch_new(run->prg, run->n_partitions, &run->keys, err));
     struct oz_kafka_source_config source = {
         .client = run->client,
@@ -176,7 +193,8 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
         .instance = run->pl->instance,
         .topic = run->source_topic,
         .scored = run->scored,
-        .n_sources = run->n_sources,
+        .n_sources = run->n_topics,
+        .n_unmerged = run->n_topics - run->n_sources,
         .n_partitions = run->n_partitions,
         .max_idle_us = run->pl->max_idle_us,
         .exactly_once = run->exactly_once,
@@ -204,27 +222,62 @@ static void status_now(struct runner *run)
     run->config->status(run->config->status_ctx, &stats);
 }
 
+/* A batch that the engine is through with: its outputs go on. */
+static enum oz_status send_batch(struct runner *run, struct oz_batch *bat, struct oz_outbox **ret_box,
+                                 struct oz_error *err)
+{
+    (void)oz_fault(OZ_FAULT_BATCH_ROWS);
+    *ret_box = oz_emitter_outbox(run->emitter);
+    run->rows_since_seal += bat->n_records;
+    run->dirty = true;
+    enum oz_status status = oz_outputs_make(run->outputs, bat, *ret_box, err);
+    oz_ledger_outputs(run->ledger, *ret_box);
+    return status;
+}
+
+/* Records of the sources. */
 static enum oz_status do_batch(struct runner *run, struct oz_record *record, size_t n,
                                struct oz_error *err)
 {
     struct oz_batch *bat;
+    struct oz_outbox *box;
     int64_t now = oz_wall_us();
     (void)oz_fault(OZ_FAULT_BATCH_START);
-    OZ_TRY(oz_engine_batch(run->engine, record, n, &now, &bat, err));
-    (void)oz_fault(OZ_FAULT_BATCH_ROWS);
+    if (run->exchange) oz_exchange_note(run->exchange, record, n);
+    OZ_TRY(oz_engine_leg(run->engine, run->exchange ? 0 : OZ_LEG_ALL, record, n, &now, &bat, err));
     oz_key_watch_batch(run->keys, bat, oz_monotonic_us());
-    struct oz_outbox *box = oz_emitter_outbox(run->emitter);
-    enum oz_status status = oz_outputs_make(run->outputs, bat, box, err);
     oz_ledger_batch(run->ledger, record, n, now);
-    oz_ledger_outputs(run->ledger, box);
+    enum oz_status status = send_batch(run, bat, &box, err);
     for (size_t i = 0; i < n; i++) {
         const struct oz_record *rec = &record[i];
-        run->next.source[(size_t)rec->partition * run->n_sources + rec->source] = rec->offset + 1;
+        run->next.source[(size_t)rec->partition * run->n_topics + rec->source] = rec->offset + 1;
     }
     if (status == OZ_OK) oz_flood_watch_batch(&run->flood, bat, box, oz_monotonic_us());
     oz_emitter_send(run->emitter, box);
-    run->rows_since_seal += n;
-    run->dirty = true;
+    return status;
+}
+
+/* Events on a later leg. */
+static enum oz_status do_leg(struct runner *run, uint32_t leg, size_t n, struct oz_error *err)
+{
+    struct oz_batch *bat;
+    struct oz_outbox *box;
+    oz_crash_note_begin(run->crash, false);
+    (void)oz_fault(OZ_FAULT_BATCH_START);
+    OZ_TRY(oz_engine_leg(run->engine, leg, run->record, n, NULL, &bat, err));
+    enum oz_status status = send_batch(run, bat, &box, err);
+    oz_emitter_send(run->emitter, box);
+    return status;
+}
+
+/* What this process says to the others with the epoch, and where its lanes stand. */
+static enum oz_status seal_exchange(struct runner *run, struct oz_sealed *sealed,
+                                    struct oz_error *err)
+{
+    struct oz_outbox *box = oz_emitter_outbox(run->emitter);
+    enum oz_status status =
+        oz_exchange_seal(run->exchange, run->source, box, sealed, &run->next, err);
+    oz_emitter_send(run->emitter, box);
     return status;
 }
 
@@ -235,6 +288,7 @@ static enum oz_status seal(struct runner *run, bool flush, struct oz_error *err)
     ep->number = oz_engine_epoch(run->engine);
     (void)oz_fault(OZ_FAULT_SEAL_START);
     OZ_TRY(oz_engine_seal(run->engine, ep->sealed, &parts, err));
+    if (run->exchange) OZ_TRY(seal_exchange(run, &ep->sealed[0], err));
     OZ_TRY(oz_ledger_seal(run->ledger, ep->number, parts, &ep->ledger, err));
     oz_positions_copy(&ep->pos, &run->next);
     ep->flush = flush;
@@ -283,6 +337,8 @@ static enum oz_status read_again(struct runner *run, struct oz_error *err)
     oz_warn("the epoch is aborted and read again: %s", err->message);
     OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
     oz_engine_drop(run->engine);
+    if (run->exchange)
+        OZ_TRY(oz_exchange_begin(run->exchange, NULL, run->store, &run->next, err));
     oz_ledger_begin(run->ledger, &run->next);
     oz_flood_watch_forget(&run->flood);
     run->careful = oz_crash_note_is_ahead(run->crash, &run->next);
@@ -411,6 +467,8 @@ static enum oz_status take_over(struct runner *run, struct oz_error *err)
     OZ_TRY(status);
     for (uint32_t p = 0; p < run->n_partitions; p++)
         run->fresh[p] = result.partition[p] == OZ_REPLAYED_FRESH;
+    if (run->exchange)
+        OZ_TRY(oz_exchange_begin(run->exchange, owned, run->store, &run->next, err));
     OZ_TRY(oz_kafka_source_begin(run->source, &run->next, err));
     OZ_TRY(look_at_crash(run, err));
     oz_ledger_begin(run->ledger, &run->next);
@@ -525,19 +583,55 @@ static enum oz_status rest(struct runner *run, struct oz_error *err)
     return oz_kafka_source_keep_alive(run->source, 0, err);
 }
 
-static enum oz_status step(struct runner *run, struct oz_error *err)
+/* Reads the exchange's topics and does what may be done of them, a few batches at most. */
+static enum oz_status do_exchange(struct runner *run, bool *ret_more, struct oz_error *err)
+{
+    *ret_more = true;
+    for (int i = 0; i < EXCHANGE_TURNS; i++) {
+        size_t n_read = 0, n_done = 0;
+        if (oz_exchange_has_room(run->exchange))
+            OZ_TRY(oz_kafka_source_unmerged(run->source, run->pl->batch_rows, run->record, &n_read,
+                                            err));
+        enum oz_status status = oz_exchange_put(run->exchange, run->record, n_read, err);
+        oz_source_release(run->source, run->record, n_read);
+        OZ_TRY(status);
+        for (uint32_t leg = 1; leg < run->prg->n_legs; leg++) {
+            size_t n = oz_exchange_take(run->exchange, leg, run->pl->batch_rows, run->record);
+            if (n) OZ_TRY(do_leg(run, leg, n, err));
+            n_done += n;
+            OZ_TRY(seal_if_due(run, err));
+        }
+        if (!n_read && !n_done) {
+            *ret_more = false;
+            break;
+        }
+    }
+    run->dirty |= oz_exchange_has_news(run->exchange, run->source);
+    return OZ_OK;
+}
+
+static enum oz_status do_sources(struct runner *run, int64_t max_wait_us, struct oz_error *err)
 {
     size_t n = 0;
-    OZ_TRY(oz_emitter_status(run->emitter, err));
-    if (oz_disk_guard_is_short(&run->disk, oz_monotonic_us())) return rest(run, err);
-    run->at_rest = false;
-    OZ_TRY(oz_source_next(run->source, run->pl->batch_rows, run->pl->batch_max_wait_us, run->record,
-                          &n, err));
+    OZ_TRY(oz_source_next(run->source, run->pl->batch_rows, max_wait_us, run->record, &n, err));
     enum oz_status status = !n             ? OZ_OK
                             : run->careful ? do_careful(run, n, err)
                                            : do_noted(run, run->record, n, false, err);
     oz_source_release(run->source, run->record, n);
-    OZ_TRY(status);
+    return status;
+}
+
+static enum oz_status step(struct runner *run, struct oz_error *err)
+{
+    bool more = false;
+    OZ_TRY(oz_emitter_status(run->emitter, err));
+    if (oz_disk_guard_is_short(&run->disk, oz_monotonic_us())) return rest(run, err);
+    run->at_rest = false;
+    if (run->exchange) OZ_TRY(do_exchange(run, &more, err));
+    if (run->exchange && oz_exchange_rests(run->exchange))
+        OZ_TRY(oz_kafka_source_keep_alive(run->source, more ? 0 : EXCHANGE_REST_US, err));
+    else
+        OZ_TRY(do_sources(run, more ? -1 : run->pl->batch_max_wait_us, err));
     return seal_if_due(run, err);
 }
 
@@ -596,6 +690,7 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
     oz_ledger_free(run.ledger);
     oz_crash_note_close(run.crash);
     oz_key_watch_free(run.keys);
+    oz_exchange_free(run.exchange);
     oz_outputs_free(run.outputs);
     oz_source_close(run.source);
     oz_changelog_free(run.changelog);

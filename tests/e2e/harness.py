@@ -186,10 +186,11 @@ def flat(records):
 
 
 def last_values(address, topic):
-    """What a compacted topic says: (partition, key) -> value, without meta records and deletes."""
+    """What a compacted topic says: (partition, key) -> value, without the empty key (meta records, lanes of an
+    exchange) and deletes."""
     rows = {}
     for record in flat(read(address, topic)):
-        if record.key[:2] == b"\0\0" and len(record.key) == 6 and record.value[:1] == b"{":
+        if record.key[:2] == b"\0\0":
             continue
         if record.value is None:
             rows.pop((record.partition, record.key), None)

@@ -1,0 +1,111 @@
+"""`exchange: topic`: an entity that is not the topics' key, over several processes. What they write together,
+and the rows they leave, equal those of one process that holds everything, whatever order the events arrive in on
+their way: late, repeated and label events, equal and backward record times, suppressed alerts. So it stays when
+processes start one after the other, are killed, lose their folders, and come back.
+
+The input is loaded before, with explicit times; max_idle is long, so that a slow fetch changes no order."""
+import json
+import random
+import shutil
+import sys
+import time
+
+import events
+from harness import ROOT, Pipeline, check, flat, main, read, same
+from test_group import PACE, Member, partitions, wait
+from test_run import load
+
+FILE = ROOT / "tests/e2e/pipeline.yaml"
+SETTINGS = ["epoch.every=20ms", "epoch.rows=400", "batch.rows=100", "state.flush=60ms", "max_idle=30s",
+            "alerts.rules.high.suppress=2h by shop", "kafka.session.timeout.ms=6000",
+            "kafka.transaction.timeout.ms=8000"]
+TOPIC = ["exchange=topic"]
+FULL = "--full" in sys.argv
+EVENTS = 60000 if FULL else 20000
+EVENT = 1  # the kind of an exchange record, its sixth byte
+
+
+def shaken(seed, n, **more):
+    """Record times that are equal, often, and go back, now and then: the order of both is the merge rule's."""
+    rng = random.Random(seed)
+    records = events.make(seed, n, **more)
+    for record in records:
+        record["arrival"] -= record["arrival"] % 60000
+        if rng.random() < 0.03:
+            record["arrival"] -= rng.randrange(1, 4000) * 1000
+    return records
+
+
+def input_of(broker, folder, name, seed, settings=(), n=EVENTS):
+    """The topics, and what one process without an exchange makes of them."""
+    topics, sources = load(broker, name, shaken(seed, n))
+    whole = Pipeline(broker.address, folder, f"{name}-whole", FILE, [*sources, *SETTINGS, *settings])
+    whole.run_through(topics)
+    return topics, sources, whole
+
+
+def exchanged(broker, folder, name, sources, settings=(), n=3):
+    first = Pipeline(broker.address, folder, name, FILE, [*sources, *SETTINGS, *TOPIC, *settings])
+    first.make_topics()
+    return first, [Member(first, instance, []) for instance in "abc"[:n]]
+
+
+def wait_until_through(members, topics, entities=("shop",), seconds=240):
+    """Everything is read, and every event has gone its way: what an exchange topic has behind its committed
+    offset are marks."""
+    a = members[0]
+    a.wait_until_read(topics, seconds)
+    for entity in entities:
+        exchange = f"ouzel.{a.name}.exchange.{entity}"
+
+        def is_through():
+            for member in members:
+                check(member.process.poll() is None, f"{member.log} ended:\n{member.log_text()[-1500:]}")
+            done = a.committed(exchange)
+            return all(r.offset < done[r.partition] for r in flat(read(a.address, exchange))
+                       if r.value[5] == EVENT)
+        wait(f"{exchange} is not through", is_through, seconds)
+
+
+def equal(got, whole, entities=("card", "shop")):
+    """The same records, each once, and the same rows. Scores of one source partition come from several processes."""
+    def by_id(output):
+        return sorted(output, key=lambda r: (json.loads(r[2])["id"] if r[2] and r[2][:6] == b'{"v":1' else "", repr(r)))
+    for a, b, what in zip(got.outputs(), whole.outputs(), ("scores", "alerts", "dead letters")):
+        same(by_id(a), by_id(b), what)
+    check(got.rows(entities) == whole.rows(entities), "rows of the changelog differ")
+
+
+def test_one(broker, folder):
+    topics, sources, whole = input_of(broker, folder, "one", 41)
+    scores, alerts, dead = whole.outputs()
+    text = b"".join(r[2] for r in scores)
+    check(all(word in text for word in (b'"late":["card"]', b'"late":["shop"]', b'"late":["card","shop"]',
+                                        b'"duplicate"')) and alerts and dead, "the input is too plain")
+    check(any(json.loads(r[2])["suppressed"] for r in alerts), "no alert is held back")
+    first, (a,) = exchanged(broker, folder, "one-topic", sources, n=1)
+    a.start()
+    wait_until_through([a], topics)
+    a.stop()
+    equal(first, whole)
+    same(a.stored_rows(), whole.stored_rows(), "rows of the folder")
+
+
+def test_three(broker, folder):
+    topics, sources, whole = input_of(broker, folder, "three", 42)
+    first, members = exchanged(broker, folder, "three-topic", sources)
+    for member in members:
+        member.start(fault=PACE)
+        time.sleep(0.3)
+    wait("the partitions are not shared out", lambda: sum(partitions(m) or 0 for m in members) == 4
+         and all(partitions(m) for m in members))
+    print(f"        partitions {[partitions(m) for m in members]} of 4, {first.lag(topics)} records left")
+    check(first.lag(topics) > 0, "the input was read before they shared it")
+    wait_until_through(members, topics)
+    for member in members:
+        member.stop()
+    equal(first, whole)
+
+
+if __name__ == "__main__":
+    main([test_one, test_three])
