@@ -107,5 +107,64 @@ def test_three(broker, folder):
     equal(first, whole)
 
 
+def test_three_legs(broker, folder):
+    """Two entities that are not the key: an event is keyed anew twice, and labels go all the way."""
+    more = ["entities.one=id", "features.n_one=count() by one over 7d",
+            "features.one_fraud=count(labels) by one over 7d where labels.fraud", "alerts.rules.high.suppress=2h by one"]
+    topics, sources, whole = input_of(broker, folder, "legs", 43, more, EVENTS // 2)
+    first, members = exchanged(broker, folder, "legs-topic", sources, more, n=2)
+    for member in members:
+        member.start(fault=PACE)
+    wait("the partitions are not shared out", lambda: [partitions(m) for m in members] == [2, 2])
+    check(first.lag(topics) > 0, "the input was read before they shared it")
+    wait_until_through(members, topics, ["shop", "one"])
+    for member in members:
+        member.stop()
+    equal(first, whole, ["card", "shop", "one"])
+
+
+def test_killed(broker, folder):
+    """One of three dies at every step of an epoch, in the middle of a replay and just so; one loses its folder;
+    one does not come back, and the others have all of it."""
+    topics, sources, whole = input_of(broker, folder, "killed", 44)
+    first, (a, b, c) = exchanged(broker, folder, "killed-topic", sources)
+    rng = random.Random(7)
+    for member in (a, b, c):
+        member.start(fault=PACE)
+    wait("the partitions are not shared out", lambda: all(partitions(m) for m in (a, b, c)))
+    for point in ("commit-start:3", "commit-done:4", "store-start:3", "offsets-sent:5", "batch-emit:9", "seal-produce:4"):
+        b.kill()
+        b.start(fault=f"{PACE},{point}")
+        wait(f"{point}: it does not die there", lambda: b.process.poll() is not None)
+    b.start(fault=PACE)
+    b.wait_for("running:")
+    time.sleep(rng.uniform(0.2, 1))
+    c.kill()
+    shutil.rmtree(c.state)
+    c.start(fault=PACE)
+    c.wait_for("rebuilt from")
+    check(first.lag(topics) > 0, "the input was read before the last one came back")
+    time.sleep(rng.uniform(0.2, 1))
+    a.kill()
+    wait("nobody takes the partitions over", lambda: partitions(b) + partitions(c) == 4)
+    wait_until_through([b, c], topics)
+    for member in (b, c):
+        member.stop()
+    equal(first, whole)
+
+
+def test_aborted(broker, folder):
+    """Epochs that fail at each step are read again, lanes and all."""
+    topics, sources, whole = input_of(broker, folder, "aborted", 45, n=EVENTS // 2)
+    first, (a, b) = exchanged(broker, folder, "aborted-topic", sources, n=2)
+    a.start(fault=f"{PACE},seal-produce:7=fail,offsets-start:9=fail,commit-start:12=fail")
+    b.start(fault=f"{PACE},offsets-sent:8=fail")
+    wait_until_through([a, b], topics)
+    check("read again" in a.log_text() and "read again" in b.log_text(), "no epoch was aborted")
+    for member in (a, b):
+        member.stop()
+    equal(first, whole)
+
+
 if __name__ == "__main__":
-    main([test_one, test_three])
+    main([test_one, test_three, test_three_legs, test_killed, test_aborted])
