@@ -62,8 +62,8 @@ static void settle(struct oz_lanes *lanes, uint32_t i)
     uint32_t at = lanes->heap_at[i], child;
     for (; at > 0 && before(lanes, i, lanes->heap[(at - 1) / 2]); at = (at - 1) / 2)
         place(lanes, at, lanes->heap[(at - 1) / 2]);
-    while ((child = 2 * at + 1) < lanes->n_lanes) {
-        if (child + 1 < lanes->n_lanes && before(lanes, lanes->heap[child + 1], lanes->heap[child]))
+    while ((child = 2 * at + 1) < lanes->n_heap) {
+        if (child + 1 < lanes->n_heap && before(lanes, lanes->heap[child + 1], lanes->heap[child]))
             child++;
         if (!before(lanes, lanes->heap[child], i)) break;
         place(lanes, at, lanes->heap[child]);
@@ -132,10 +132,13 @@ enum oz_status oz_lanes_restart(struct oz_lanes *lanes, const uint8_t *state, si
         lane->floor = least;
         lane->at_end = false;
         if (len) read_lane(&r, lane);
-        place(lanes, i, i);
     }
     if (r.bad) OZ_FAIL(err, OZ_CORRUPT, "the lanes of an exchange partition are damaged");
-    for (uint32_t i = 0; i < lanes->n_lanes; i++) settle(lanes, i);
+    for (lanes->n_heap = 0; lanes->n_heap < lanes->n_lanes;) {
+        uint32_t i = lanes->n_heap++;
+        place(lanes, i, i);
+        settle(lanes, i);
+    }
     return OZ_OK;
 }
 

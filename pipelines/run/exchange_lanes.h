@@ -39,8 +39,8 @@ struct oz_lane_event {
 struct oz_lane;
 struct oz_lanes {
     struct oz_lane *lane;
-    uint32_t *heap, *heap_at; /* lanes; where each is in the heap */
-    uint32_t n_lanes;
+    uint32_t *heap, *heap_at; /* [n_heap]: lanes; where each is in the heap */
+    uint32_t n_lanes, n_heap; /* the same but while they are set up */
     size_t n_events, n_bytes; /* that wait; of marks too */
     bool is_changed;          /* since the last encode */
 };
