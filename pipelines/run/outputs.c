@@ -357,12 +357,13 @@ static enum oz_status dead_body(const struct oz_outputs *o, struct oz_outbox_par
                                 struct oz_error *err)
 {
     struct oz_header own[OZ_RECORD_HEADERS_MAX];
-    size_t n =
-        o->config.source && rec->handle ? oz_source_headers(o->config.source, rec, own, OZ_COUNT_OF(own)) : 0;
-    size_t room = o->record_bytes_max - OWN_HEADERS_BYTES_MAX, head = 0;
-    for (size_t k = 0; k < n; k++) head += strlen(own[k].name) + own[k].len + HEADER_BYTES_EXTRA;
     bool is_here = o->batch->leg == OZ_LEG_ALL || o->batch->leg == 0;
     size_t value_len = is_here ? rec->value_len : 0; /* else an exchange's own bytes */
+    size_t n = is_here && o->config.source
+                   ? oz_source_headers(o->config.source, rec, own, OZ_COUNT_OF(own))
+                   : 0;
+    size_t room = o->record_bytes_max - OWN_HEADERS_BYTES_MAX, head = 0;
+    for (size_t k = 0; k < n; k++) head += strlen(own[k].name) + own[k].len + HEADER_BYTES_EXTRA;
     bool cut = out->key_len + head + value_len > room;
     if (cut && out->key_len > room / 4) {
         part->bytes.len = out->value_at = out->key_at;
