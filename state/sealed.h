@@ -11,8 +11,8 @@
 #include "base/buf.h"
 
 enum { OZ_PART_MAIN = 0, OZ_PART_INDEX = 1, OZ_PART_FIRST_CHUNK = 2 };
-/* Of the empty key, which is no row's: part 0 is the meta record, and this one where the lanes of an
- * exchange partition stand. */
+/* Of the empty key, which is no row's: part 0 is the meta record, and this one where the lanes of
+ * an exchange partition stand. */
 enum { OZ_PART_LANES = 2 };
 enum { OZ_PART_FORMAT = 1, OZ_PART_HEADER_BYTES = 8, OZ_ROW_KEY_BYTES_MAX = 4096 };
 enum { OZ_PART_KEY_EXTRA_BYTES = 6, OZ_PART_BYTES_MAX = 64 << 20 };

@@ -132,9 +132,8 @@ static const struct oz_kafka_setting changelog_topic[] = {{"cleanup.policy", "co
                                                           {"min.cleanable.dirty.ratio", "0.3"},
                                                           {"segment.bytes", "67108864"}};
 
-static const struct oz_kafka_setting exchange_topic[] = {{"cleanup.policy", "delete"},
-                                                         {"retention.ms", "604800000"},
-                                                         {"retention.bytes", "-1"}};
+static const struct oz_kafka_setting exchange_topic[] = {
+    {"cleanup.policy", "delete"}, {"retention.ms", "604800000"}, {"retention.bytes", "-1"}};
 
 static enum oz_status new_topic(const struct oz_new_topic *topic, rd_kafka_NewTopic_t **ret,
                                 struct oz_error *err)

@@ -412,9 +412,8 @@ static enum oz_status make_lanes(struct kafka_source *source,
     uint32_t i = 0, n_merged = source->n_sources - config->n_unmerged;
     for (uint32_t kind = 0; kind < 3; kind++) /* unscored, scored, unmerged */
         for (uint32_t s = 0; s < source->n_sources; s++)
-            for (uint32_t p = 0; (s < n_merged ? config->scored[s] : 2u) == kind &&
-                                 p < source->n_partitions;
-                 p++) {
+            for (uint32_t p = 0;
+                 (s < n_merged ? config->scored[s] : 2u) == kind && p < source->n_partitions; p++) {
                 OZ_TRY(oz_kafka_lane_init(&source->lane[i], source->topic[s], s, p, cap, err));
                 source->lane_of[p * source->n_sources + s] = i++;
             }

@@ -29,8 +29,8 @@ struct oz_source {
 };
 
 /* Up to max_records in order. Returns when there are so many, or max_wait_us after the first one
- * came, or when nothing may be taken now (*ret_n is then 0 after at most max_wait_us or a few ms; at
- * once when max_wait_us is negative).
+ * came, or when nothing may be taken now (*ret_n is then 0 after at most max_wait_us or a few ms;
+ * at once when max_wait_us is negative).
  * */
 static inline enum oz_status oz_source_next(struct oz_source *src, size_t max_records,
                                             int64_t max_wait_us, struct oz_record *ret_record,

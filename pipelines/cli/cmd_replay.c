@@ -70,10 +70,11 @@ static enum oz_status replay(struct oz_program *prg, const struct replay_options
         .stop = &oz_stop,
     };
     if (prg->n_legs > 1)
-        OZ_FAIL(err, OZ_CONFIG,
-                "%s has `exchange: topic`: its epochs are of several processes, and replay does not "
-                "recompute those",
-                opt->pipeline);
+        OZ_FAIL(
+            err, OZ_CONFIG,
+            "%s has `exchange: topic`: its epochs are of several processes, and replay does not "
+            "recompute those",
+            opt->pipeline);
     OZ_TRY(oz_recompute(&config, &res, err));
     char from[64] = "";
     if (res.from_epoch)

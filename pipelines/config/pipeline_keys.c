@@ -22,9 +22,8 @@ static const struct oz_choice lanes[] = {{"epoch", 0, false}, {"fast", 1, true},
 static const struct oz_choice deliveries[] = {{"exactly_once", OZ_EXACTLY_ONCE, false},
                                               {"at_least_once", OZ_AT_LEAST_ONCE, false},
                                               {NULL, 0, false}};
-static const struct oz_choice exchanges[] = {{"process", OZ_EXCHANGE_PROCESS, false},
-                                             {"topic", OZ_EXCHANGE_TOPIC, false},
-                                             {NULL, 0, false}};
+static const struct oz_choice exchanges[] = {
+    {"process", OZ_EXCHANGE_PROCESS, false}, {"topic", OZ_EXCHANGE_TOPIC, false}, {NULL, 0, false}};
 
 /* In the order of the reference; a group or map comes before what is below it. */
 static const struct oz_key keys[] = {

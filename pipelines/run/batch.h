@@ -28,7 +28,7 @@ enum { OZ_DEAD_CRASH = OZ_DECODE_TIME + 1 };
 
 struct oz_batch {
     size_t n_records, cap_rows;
-    uint32_t leg; /* OZ_LEG_ALL, or the leg of the exchange that its records are on */
+    uint32_t leg;             /* OZ_LEG_ALL, or the leg of the exchange that its records are on */
     struct oz_record *record; /* handed back to the source by who got them */
     /* by record */
     uint32_t *row;

@@ -18,9 +18,9 @@ struct oz_exchange {
     uint32_t n_partitions, n_legs;
     struct oz_output_topic topic[OZ_LEGS_MAX];
     struct oz_exchange_shape shape[OZ_LEGS_MAX];
-    bool *owned;                         /* [n_partitions] */
-    struct inbox *inbox[OZ_LEGS_MAX];    /* [n_partitions] of every leg but the first */
-    uint32_t turn[OZ_LEGS_MAX];          /* the partition that is asked first */
+    bool *owned;                      /* [n_partitions] */
+    struct inbox *inbox[OZ_LEGS_MAX]; /* [n_partitions] of every leg but the first */
+    uint32_t turn[OZ_LEGS_MAX];       /* the partition that is asked first */
     /* of the first leg, by partition */
     int64_t *clock_ms;
     struct oz_lane_mark *said;
@@ -168,8 +168,8 @@ static enum oz_status put_one(struct oz_exchange *ex, uint32_t leg, const struct
     struct oz_record rec;
     struct oz_exchange_marks marks;
     if (!from->value) OZ_FAIL(err, OZ_CORRUPT, "an exchange record without a value");
-    OZ_TRY(oz_exchange_parse(&ex->shape[leg], from->value, from->value_len, &kind, &rec, &marks,
-                             err));
+    OZ_TRY(
+        oz_exchange_parse(&ex->shape[leg], from->value, from->value_len, &kind, &rec, &marks, err));
     in->read = from->offset + 1;
     if (kind == OZ_EXCHANGE_MARKS) return put_marks(in, from->offset, &marks, err);
     struct oz_lane_key key = {.time_ms = rec.merge_ms,
@@ -262,7 +262,8 @@ size_t oz_exchange_take(struct oz_exchange *ex, uint32_t leg, size_t max,
         struct inbox *in = &ex->inbox[leg][q];
         struct oz_lane_event event;
         if (!ex->owned[q] || !in->lanes.n_events) continue;
-        while (n < max && oz_lanes_take(&in->lanes, false, &event)) give(ex, leg, q, &event, &ret_record[n++]);
+        while (n < max && oz_lanes_take(&in->lanes, false, &event))
+            give(ex, leg, q, &event, &ret_record[n++]);
         while (is_full && n < max && in->lanes.n_events) {
             say_passed_over(ex, leg, q);
             if (oz_lanes_take(&in->lanes, true, &event)) give(ex, leg, q, &event, &ret_record[n++]);

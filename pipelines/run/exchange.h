@@ -19,11 +19,10 @@ struct oz_exchange;
 /* topic[leg] is where records to a leg go; the first leg has none. */
 enum oz_status oz_exchange_new(struct oz_program *program, uint32_t n_partitions,
                                const struct oz_output_topic *topic,
-                               struct oz_exchange **ret_exchange,
-                               struct oz_error *err) OZ_MUST_USE;
+                               struct oz_exchange **ret_exchange, struct oz_error *err) OZ_MUST_USE;
 void oz_exchange_free(struct oz_exchange *exchange);
-/* Forgets what waits; the owned partitions' lanes stand where the store has them. `owned` NULL: those
- * that were owned. */
+/* Forgets what waits; the owned partitions' lanes stand where the store has them. `owned` NULL:
+ * those that were owned. */
 enum oz_status oz_exchange_begin(struct oz_exchange *exchange, const bool *owned,
                                  struct oz_store *store, const struct oz_positions *next,
                                  struct oz_error *err) OZ_MUST_USE;

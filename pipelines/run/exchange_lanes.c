@@ -4,7 +4,7 @@
 
 enum { LANE_STATE_BYTES = 5 * 8 + 1, COMPACT_BYTES = 4096 };
 
-struct entry { /* an event or a mark that waits */
+struct entry {              /* an event or a mark that waits */
     struct oz_lane_key key; /* an event's, or a mark's floor */
     int64_t at, clock_ms;
     size_t bytes_at;
@@ -119,8 +119,10 @@ enum oz_status oz_lanes_restart(struct oz_lanes *lanes, const uint8_t *state, si
 {
     struct oz_row_reader r = {state, state + len, false};
     if (len && len != (size_t)lanes->n_lanes * LANE_STATE_BYTES)
-        OZ_FAIL(err, OZ_CORRUPT, "the lanes of an exchange partition in %zu bytes, %u lanes have "
-                "%zu", len, lanes->n_lanes, (size_t)lanes->n_lanes * LANE_STATE_BYTES);
+        OZ_FAIL(err, OZ_CORRUPT,
+                "the lanes of an exchange partition in %zu bytes, %u lanes have "
+                "%zu",
+                len, lanes->n_lanes, (size_t)lanes->n_lanes * LANE_STATE_BYTES);
     lanes->n_events = lanes->n_bytes = 0;
     lanes->is_changed = false;
     for (uint32_t i = 0; i < lanes->n_lanes; i++) {

@@ -1,8 +1,8 @@
 /* What one exchange partition has read and not yet given: its lanes and their merge
  * (pipelines/run/EXCHANGE.md). No Kafka, no columns: bytes with a key.
  *
- * A *lane* holds what came from one partition of the leg before, in the order of the log: events and
- * marks. The next event is the least head by (record time, source, partition, offset). A lane
+ * A *lane* holds what came from one partition of the leg before, in the order of the log: events
+ * and marks. The next event is the least head by (record time, source, partition, offset). A lane
  * without an event holds the others back while its floor is less than the least head: the floor is
  * what its last mark, or its last event, says nothing older comes after. A lane at its end holds
  * nobody.
@@ -50,7 +50,8 @@ int oz_lane_key_compare(const struct oz_lane_key *a, const struct oz_lane_key *b
 enum oz_status oz_lanes_init(struct oz_lanes *lanes, uint32_t n_lanes,
                              struct oz_error *err) OZ_MUST_USE;
 void oz_lanes_clear(struct oz_lanes *lanes);
-/* Forgets what waits and stands at a state that oz_lanes_encode() wrote; len 0: at the beginning. */
+/* Forgets what waits and stands at a state that oz_lanes_encode() wrote; len 0: at the
+ * beginning. */
 enum oz_status oz_lanes_restart(struct oz_lanes *lanes, const uint8_t *state, size_t len,
                                 struct oz_error *err) OZ_MUST_USE;
 void oz_lanes_encode(struct oz_lanes *lanes, struct oz_buf *ret_state);

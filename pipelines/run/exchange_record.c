@@ -90,7 +90,9 @@ static void read_cell(struct oz_row_reader *r, struct oz_column *col, uint32_t r
 {
     switch (col->type) {
     case OZ_STRING: col->str[row].data = read_text(r, &col->str[row].len); return;
-    case OZ_DOUBLE: memcpy(&col->f64[row], oz_read_bytes(r, sizeof(double)), sizeof(double)); return;
+    case OZ_DOUBLE:
+        memcpy(&col->f64[row], oz_read_bytes(r, sizeof(double)), sizeof(double));
+        return;
     case OZ_BOOLEAN:
         col->boolean[row] = oz_read_u8(r);
         r->bad |= col->boolean[row] > OZ_NULL_BOOLEAN;
@@ -100,8 +102,8 @@ static void read_cell(struct oz_row_reader *r, struct oz_column *col, uint32_t r
 }
 
 enum oz_status oz_exchange_read_body(const struct oz_exchange_shape *shape,
-                                     const struct oz_record *rec,
-                                     const struct oz_exchange_row *row, struct oz_error *err)
+                                     const struct oz_record *rec, const struct oz_exchange_row *row,
+                                     struct oz_error *err)
 {
     const uint8_t *body = (const uint8_t *)rec->value;
     struct oz_row_reader r = {body, body + rec->value_len, false};
@@ -208,8 +210,8 @@ enum oz_status oz_exchange_parse(const struct oz_exchange_shape *shape, const vo
     struct oz_row_reader r = {data, data + len, false};
     uint32_t crc = read_u32(&r);
     if (r.bad || len < OZ_EXCHANGE_HEAD_BYTES || crc != oz_crc32c(data + 4, len - 4))
-        OZ_FAIL(err, OZ_CORRUPT, "an exchange record of %zu bytes is damaged: its checksum is wrong",
-                len);
+        OZ_FAIL(err, OZ_CORRUPT,
+                "an exchange record of %zu bytes is damaged: its checksum is wrong", len);
     uint8_t version = oz_read_u8(&r), kind = oz_read_u8(&r);
     if (version != OZ_EXCHANGE_VERSION)
         OZ_FAIL(err, OZ_STATE, "an exchange record of version %u, and this process reads %d",

@@ -1,5 +1,5 @@
-/* What an exchange topic carries, as bytes: an event on its way to the next leg, or the marks that a
- * process sends with each epoch (pipelines/run/EXCHANGE.md).
+/* What an exchange topic carries, as bytes: an event on its way to the next leg, or the marks that
+ * a process sends with each epoch (pipelines/run/EXCHANGE.md).
  *
  * Layout: u32le crc32c of what follows | u8 version | u8 kind | u64le shape | ...
  *   event   varints lane, source, partition, offset, zigzag record time, zigzag merge time, key

@@ -17,9 +17,9 @@ struct oz_ledger {
     const struct oz_program *prg;
     uint32_t n_sources, n_partitions;
     size_t record_bytes_max;
-    int64_t *next;                 /* [n_sources x n_partitions] */
-    struct span *span;             /* the same */
-    struct place top[2];           /* the last in order of what the batch has, of two lanes */
+    int64_t *next;       /* [n_sources x n_partitions] */
+    struct span *span;   /* the same */
+    struct place top[2]; /* the last in order of what the batch has, of two lanes */
     uint32_t n_top, last_lane;
     struct oz_buf batches, now, tail;
     uint64_t n_batches, n_scores, n_alerts, n_dead;
@@ -169,7 +169,8 @@ void oz_ledger_batch(struct oz_ledger *ledger, const struct oz_record *record, s
         const struct oz_record *rec = &record[i];
         size_t at = (size_t)rec->source * ledger->n_partitions + rec->partition;
         struct place place = {rec->timestamp_ms,
-                              ledger->prg->rank[rec->source] * ledger->n_partitions + rec->partition};
+                              ledger->prg->rank[rec->source] * ledger->n_partitions +
+                                  rec->partition};
         if (OZ_UNLIKELY(out_of_order(ledger, place))) end_batch(ledger, now_us);
         note_place(ledger, place);
         struct span *span = &ledger->span[at];

@@ -18,7 +18,7 @@ struct oz_outputs_config {
     struct oz_engine *engine;
     struct oz_output_topic scores, alerts, dead_letters;
     struct oz_output_topic exchange[OZ_LEGS_MAX]; /* [leg]: what travels to it */
-    struct oz_source *source; /* for the headers of a dead record */
+    struct oz_source *source;                     /* for the headers of a dead record */
 };
 
 struct oz_outputs;

@@ -45,9 +45,9 @@ struct oz_program {
     /* The way of an event (pipelines/run/EXCHANGE.md); 1 leg: all in one process */
     uint32_t n_legs;
     uint32_t leg_of[OZ_ENTITIES_MAX];
-    uint32_t entity_of[OZ_LEGS_MAX];    /* the one of each leg but the first */
-    uint32_t last_leg[OZ_SOURCES_MAX];  /* how far the source's events go */
-    uint32_t rank[OZ_SOURCES_MAX];      /* in the order of ties: unscored ones first */
+    uint32_t entity_of[OZ_LEGS_MAX];             /* the one of each leg but the first */
+    uint32_t last_leg[OZ_SOURCES_MAX];           /* how far the source's events go */
+    uint32_t rank[OZ_SOURCES_MAX];               /* in the order of ties: unscored ones first */
     struct oz_exchange_shape shape[OZ_LEGS_MAX]; /* of the records to a leg; partitions left out */
     char config_hash[17];
     const char *meta; /* JSON: what the state's rows were made by; partition count left out */

@@ -38,8 +38,7 @@ static enum oz_status catch_up(struct resume *re, const struct oz_positions *com
     const char *entity_name[OZ_ENTITIES_MAX], *source_name[OZ_SOURCES_MAX];
     for (uint32_t e = 0; e < prg->plan->n_entities; e++) entity_name[e] = prg->plan->entity[e].name;
     for (uint32_t s = 0; s < committed->n_sources; s++)
-        source_name[s] =
-            s < prg->plan->n_sources ? prg->schema[s]->name : config->source_topic[s];
+        source_name[s] = s < prg->plan->n_sources ? prg->schema[s]->name : config->source_topic[s];
     struct oz_replay_options options = {
         .meta = config->meta,
         .meta_len = strlen(config->meta),

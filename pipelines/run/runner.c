@@ -117,7 +117,8 @@ static enum oz_status take_config(struct runner *run, struct oz_error *err)
         if (!(run->source_topic[run->n_topics++] = oz_program_exchange(run->prg, leg)))
             return oz_no_memory(err);
     if (run->prg->n_legs > 1 && !run->exactly_once)
-        OZ_FAIL(err, OZ_CONFIG, "`exchange: topic` needs `delivery: exactly_once`, and this run is "
+        OZ_FAIL(err, OZ_CONFIG,
+                "`exchange: topic` needs `delivery: exactly_once`, and this run is "
                 "at least once");
     for (uint32_t e = 0; e < run->n_entities; e++)
         if (!(run->changelog_topic[e] = oz_program_changelog(run->prg, e)))
@@ -127,7 +128,8 @@ static enum oz_status take_config(struct runner *run, struct oz_error *err)
 }
 
 /* Rows of an entity that is not the key of the topics are fed by every partition: one process holds
- * them all, unless the events travel to them. At least once cannot take rows over from another process. */
+ * them all, unless the events travel to them. At least once cannot take rows over from another
+ * process. */
 static bool is_alone(const struct runner *run)
 {
     for (uint32_t e = 0; e < run->n_entities; e++)
@@ -223,8 +225,8 @@ static void status_now(struct runner *run)
 }
 
 /* A batch that the engine is through with: its outputs go on. */
-static enum oz_status send_batch(struct runner *run, struct oz_batch *bat, struct oz_outbox **ret_box,
-                                 struct oz_error *err)
+static enum oz_status send_batch(struct runner *run, struct oz_batch *bat,
+                                 struct oz_outbox **ret_box, struct oz_error *err)
 {
     (void)oz_fault(OZ_FAULT_BATCH_ROWS);
     *ret_box = oz_emitter_outbox(run->emitter);
@@ -337,8 +339,7 @@ static enum oz_status read_again(struct runner *run, struct oz_error *err)
     oz_warn("the epoch is aborted and read again: %s", err->message);
     OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
     oz_engine_drop(run->engine);
-    if (run->exchange)
-        OZ_TRY(oz_exchange_begin(run->exchange, NULL, run->store, &run->next, err));
+    if (run->exchange) OZ_TRY(oz_exchange_begin(run->exchange, NULL, run->store, &run->next, err));
     oz_ledger_begin(run->ledger, &run->next);
     oz_flood_watch_forget(&run->flood);
     run->careful = oz_crash_note_is_ahead(run->crash, &run->next);
@@ -467,8 +468,7 @@ static enum oz_status take_over(struct runner *run, struct oz_error *err)
     OZ_TRY(status);
     for (uint32_t p = 0; p < run->n_partitions; p++)
         run->fresh[p] = result.partition[p] == OZ_REPLAYED_FRESH;
-    if (run->exchange)
-        OZ_TRY(oz_exchange_begin(run->exchange, owned, run->store, &run->next, err));
+    if (run->exchange) OZ_TRY(oz_exchange_begin(run->exchange, owned, run->store, &run->next, err));
     OZ_TRY(oz_kafka_source_begin(run->source, &run->next, err));
     OZ_TRY(look_at_crash(run, err));
     oz_ledger_begin(run->ledger, &run->next);

@@ -213,8 +213,10 @@ static void run_through(const struct world *w, const struct exchange_log *log)
             n_put = (size_t)(saved.low + 1) / 2;
             n_given = saved.n_given;
         }
-        if (n_put == log->n && lanes.n_events) assert_true(oz_lanes_take(&lanes, false, &ev));
-        else continue;
+        if (n_put == log->n && lanes.n_events)
+            assert_true(oz_lanes_take(&lanes, false, &ev));
+        else
+            continue;
         check_given(w, n_given++, &ev);
     }
     assert_int_equal(n_given, w->n_want);

@@ -189,15 +189,16 @@ static void test_bytes_are_as_documented(void **state)
     struct oz_buf buf = {0};
     rows_init(&r);
     put_label(&r, &buf);
-    static const char event[] = "\x01\x01\x88\x77\x66\x55\x44\x33\x22\x11" /* version, kind, shape */
-                                "\x01\x00\xc8\x01\x05" /* lane, source, partition 200, offset */
-                                "\x03\x06\x02k"        /* times -2 and 3, key */
-                                "\x0e\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"; /* 7, null */
+    static const char event[] =
+        "\x01\x01\x88\x77\x66\x55\x44\x33\x22\x11"      /* version, kind, shape */
+        "\x01\x00\xc8\x01\x05"                          /* lane, source, partition 200, offset */
+        "\x03\x06\x02k"                                 /* times -2 and 3, key */
+        "\x0e\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"; /* 7, null */
     check_bytes(&buf, event, sizeof event - 1);
     oz_buf_reset(&buf);
     put_mark(&buf);
     static const char marks[] = "\x01\x02\x88\x77\x66\x55\x44\x33\x22\x11"
-                                "\x01\0\0\0\x02\x01\0\0\x01"         /* one; lane 258; at its end */
+                                "\x01\0\0\0\x02\x01\0\0\x01"       /* one; lane 258; at its end */
                                 "\xff\xff\xff\xff\xff\xff\xff\xff" /* clock -1 */
                                 "\x02\0\0\0\0\0\0\0\x03\0\0\0\x04\0\0\0\x05\0\0\0\0\0\0";
     check_bytes(&buf, marks, sizeof marks);

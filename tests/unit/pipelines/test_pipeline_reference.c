@@ -150,7 +150,6 @@ static void keys_to_come_are_known(void **state)
     (void)state;
     static const char *const to_come[] = {"tables={}",
                                           "drift={}",
-                                          "exchange=topic",
                                           "alerts.rules.r.reasons=3",
                                           "models.m.inputs=[a]",
                                           "models.m.fallback=0",

@@ -80,7 +80,11 @@ alerts:
 «`drift` is not served yet: leave it out»drift:
   topic: fraud-drift
   profile: fraud.profile.yaml
-«`exchange` is not served yet: leave it out»exchange: topic
+""",
+    "exchange": VALID + """delivery: «`exchange: topic` needs `delivery: exactly_once`: what an event repeats on its way would be counted twice»at_least_once
+exchange: topic
+""",
+    "exchange-word": VALID + """exchange: «expected `process` or `topic`, found `topics`: did you mean `topic`?»topics
 """,
     "kinds": """pipeline: «expected a name, found a list»[a]
 kafka: «expected keys below `kafka`, found `localhost:9092`»localhost:9092
