@@ -239,7 +239,8 @@ static enum oz_status open_engine(struct recompute *rc, struct oz_error *err)
         OZ_FAIL(err, OZ_ENVIRONMENT, "cannot make a folder in %s: %s", tmp && *tmp ? tmp : "/tmp",
                 strerror(errno));
     }
-    OZ_TRY(oz_engine_open(rc->prg, rc->temp_dir, rc->n_partitions, &rc->store, &rc->engine, err));
+    OZ_TRY(oz_engine_open(rc->prg, rc->temp_dir, rc->n_partitions, false, &rc->store, &rc->engine,
+                          err));
     uint32_t n = oz_engine_n_workers(rc->engine);
     struct oz_outputs_config config = {.program = rc->prg, .engine = rc->engine};
     OZ_TRY(oz_outputs_new(&config, &rc->quiet, err));
