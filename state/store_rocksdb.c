@@ -120,7 +120,7 @@ static void set_options(struct oz_store *store, size_t memory_bytes)
     for (int i = 0; i < LEVELS; i++)
         compression[i] = i < LEVELS_UNCOMPRESSED ? rocksdb_no_compression : rocksdb_lz4_compression;
     rocksdb_options_set_compression_per_level(o, compression, LEVELS);
-    /* On a full disk, RocksDB 7.8 as Debian builds it asserts that its log's last write went well. */
+    /* On a full disk RocksDB 7.8, as Debian builds it, asserts that it could write its log. */
     rocksdb_options_set_info_log_level(o, NO_INFO_LOG);
     rocksdb_options_set_keep_log_file_num(o, 1);
     rocksdb_options_set_stats_dump_period_sec(o, 0);

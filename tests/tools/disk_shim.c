@@ -1,9 +1,9 @@
 /* Preloaded into a process whose disk a test wants to be short, full or broken where it may not
  * mount one of its own.
  *   $OUZEL_TEST_FREE  a file with "<size> <free>" in MiB: what statvfs says
- *   $OUZEL_TEST_DISK  a file with "<errno> <bytes>": after so many bytes, counted from when the file
- *                     is first seen, writes to files below a folder `rows` fail with it; the last
- *                     one before may be cut. No file: all is well. */
+ *   $OUZEL_TEST_DISK  a file with "<errno> <bytes>": after so many bytes, counted from when the
+ *                     file is first seen, writes to files below a folder `rows` fail with it; the
+ *                     last one before may be cut. No file: all is well. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
