@@ -72,8 +72,8 @@ static enum oz_status check_topics(struct runner *run, struct oz_error *err)
     if (run->pl->scores_topic) topic[n++].name = run->pl->scores_topic;
     if (run->pl->alerts_topic) topic[n++].name = run->pl->alerts_topic;
     if (run->pl->dead_letters_topic) topic[n++].name = run->pl->dead_letters_topic;
-    OZ_TRY(oz_kafka_topics(&run->client, topic, n, run->config->broker_wait_us, run->config->stop,
-                           err));
+    OZ_TRY(oz_kafka_topics(&run->client, topic, n, OZ_TOPIC_MUST_BE, run->config->broker_wait_us,
+                           run->config->stop, err));
     for (size_t i = 0; i < n; i++)
         if (!topic[i].n_partitions)
             OZ_FAIL(err, OZ_ENVIRONMENT,
