@@ -56,9 +56,11 @@ enum oz_status oz_kafka_create_topics(const struct oz_kafka_config *config,
 enum oz_status oz_kafka_committed(const struct oz_kafka_config *config, const char *group,
                                   const char *const *topic, struct oz_positions *ret_pos,
                                   struct oz_error *err) OZ_MUST_USE;
-/* Members of the group that are not `instance`: refused with OZ_STATE, naming one. */
+/* Members of the group that are not `instance`: refused with OZ_STATE, naming one, and `remedy`:
+ * what can be done but stop it. */
 enum oz_status oz_kafka_group_is_free(const struct oz_kafka_config *config, const char *group,
-                                      const char *instance, struct oz_error *err) OZ_MUST_USE;
+                                      const char *instance, const char *remedy,
+                                      struct oz_error *err) OZ_MUST_USE;
 /* Where a new group begins, as explicit offsets: at_ms OZ_START_* below or a time in ms. */
 #define OZ_KAFKA_EARLIEST INT64_C(-2)
 #define OZ_KAFKA_LATEST   INT64_C(-1)

@@ -69,7 +69,8 @@ static bool is_instance(const char *member_id, const char *instance)
 }
 
 enum oz_status oz_kafka_group_is_free(const struct oz_kafka_config *config, const char *group,
-                                      const char *instance, struct oz_error *err)
+                                      const char *instance, const char *remedy,
+                                      struct oz_error *err)
 {
     struct oz_kafka_link link = {.what = "client"};
     rd_kafka_t *rk;
@@ -101,9 +102,9 @@ enum oz_status oz_kafka_group_is_free(const struct oz_kafka_config *config, cons
             status = oz_error_set(
                 err, OZ_STATE,
                 "group %s has a member already: %s (client %s, host %s); this pipeline needs all "
-                "partitions in one process: stop that one first",
+                "partitions in one process: stop that one first, or %s",
                 group, member->member_id, member->client_id ? member->client_id : "?",
-                member->client_host ? member->client_host : "?");
+                member->client_host ? member->client_host : "?", remedy);
             goto out;
         }
     }

@@ -395,11 +395,28 @@ static void source_close(struct oz_source *src)
     oz_free(source);
 }
 
+static bool source_ahead(const struct oz_source *src, uint32_t partition, int64_t *ret_time_ms)
+{
+    const struct kafka_source *source = (const struct kafka_source *)src;
+    bool is_ahead = false;
+    *ret_time_ms = INT64_MAX;
+    for (uint32_t s = 0; s < source->n_sources; s++) {
+        uint32_t i = source->lane_of[(size_t)partition * source->n_sources + s];
+        if (i >= source->n_merged) continue;
+        const struct oz_merge_lane *lane = &source->merge.lane[i];
+        if (!lane->n_left && (lane->at_end || lane->idle)) continue;
+        is_ahead = true;
+        *ret_time_ms = OZ_MIN(*ret_time_ms, lane->n_left ? lane->time_ms[0] : INT64_MIN);
+    }
+    return is_ahead;
+}
+
 static const struct oz_source_ops kafka_ops = {.next = source_next,
                                                .release = source_release,
                                                .at_end = source_at_end,
                                                .close = source_close,
-                                               .headers = source_headers};
+                                               .headers = source_headers,
+                                               .ahead = source_ahead};
 
 /* Opening */
 
@@ -776,22 +793,6 @@ enum oz_status oz_kafka_source_unmerged(struct oz_source *src, size_t max_record
     }
     if (n_unmerged) source->next_unmerged = (source->next_unmerged + 1) % n_unmerged;
     return OZ_OK;
-}
-
-bool oz_kafka_source_ahead(const struct oz_source *src, uint32_t partition, int64_t *ret_time_ms)
-{
-    const struct kafka_source *source = (const struct kafka_source *)src;
-    bool is_ahead = false;
-    *ret_time_ms = INT64_MAX;
-    for (uint32_t s = 0; s < source->n_sources; s++) {
-        uint32_t i = source->lane_of[(size_t)partition * source->n_sources + s];
-        if (i >= source->n_merged) continue;
-        const struct oz_merge_lane *lane = &source->merge.lane[i];
-        if (!lane->n_left && (lane->at_end || lane->idle)) continue;
-        is_ahead = true;
-        *ret_time_ms = OZ_MIN(*ret_time_ms, lane->n_left ? lane->time_ms[0] : INT64_MIN);
-    }
-    return is_ahead;
 }
 
 int64_t oz_kafka_source_lag(const struct oz_source *src)

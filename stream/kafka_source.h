@@ -66,9 +66,6 @@ enum oz_status oz_kafka_source_seek(struct oz_source *src, const struct oz_posit
 enum oz_status oz_kafka_source_unmerged(struct oz_source *src, size_t max_records,
                                         struct oz_record *ret_record, size_t *ret_n,
                                         struct oz_error *err) OZ_MUST_USE;
-/* How far the merged topics of an owned partition have come. False: every one of them is at its end
- * or idle. Else *ret_time_ms is the time of the next record, INT64_MIN while it is not known. */
-bool oz_kafka_source_ahead(const struct oz_source *src, uint32_t partition, int64_t *ret_time_ms);
 /* Records between what was handed out and the end, over all partitions, as far as is known. */
 int64_t oz_kafka_source_lag(const struct oz_source *src);
 /* Polls the group while nothing is read, for at most wait_us: keeps the membership alive while the

@@ -20,9 +20,10 @@ struct oz_source_ops {
     void (*release)(struct oz_source *src, struct oz_record *record, size_t n);
     bool (*at_end)(const struct oz_source *src);
     void (*close)(struct oz_source *src);
-    /* Optional: the record's headers, at most cap of them, borrowed like the rest of it. */
+    /* Optional, both: the record's headers, at most cap of them, borrowed like the rest of it. */
     size_t (*headers)(struct oz_source *src, const struct oz_record *record,
                       struct oz_header *ret_header, size_t cap);
+    bool (*ahead)(const struct oz_source *src, uint32_t partition, int64_t *ret_time_ms);
 };
 struct oz_source {
     const struct oz_source_ops *ops;
@@ -49,6 +50,13 @@ static inline size_t oz_source_headers(struct oz_source *src, const struct oz_re
                                        struct oz_header *ret_header, size_t cap)
 {
     return src->ops->headers ? src->ops->headers(src, record, ret_header, cap) : 0;
+}
+/* How far a partition has come, all merged sources together. False: each of them is at its end or
+ * idle. Else *ret_time_ms is the time of the next record, INT64_MIN while it is not known. */
+static inline bool oz_source_ahead(const struct oz_source *src, uint32_t partition,
+                                   int64_t *ret_time_ms)
+{
+    return src->ops->ahead(src, partition, ret_time_ms);
 }
 /* Every record must have been released. */
 static inline void oz_source_close(struct oz_source *src)

@@ -291,7 +291,7 @@ static struct oz_lane_mark mark_of(const struct oz_exchange *ex, uint32_t leg, u
     } else {
         int64_t ahead_ms;
         mark.clock_ms = ex->clock_ms[p];
-        mark.at_end = !oz_kafka_source_ahead(source, p, &ahead_ms);
+        mark.at_end = !oz_source_ahead(source, p, &ahead_ms);
         mark.floor.time_ms = mark.at_end ? mark.clock_ms : OZ_MAX(mark.clock_ms, ahead_ms);
     }
     return mark;

@@ -9,7 +9,7 @@
 #define OZ_PIPELINES_RUN_EXCHANGE_H
 #include "pipelines/run/outbox.h"
 #include "pipelines/run/outputs.h"
-#include "stream/kafka_source.h"
+#include "stream/source.h"
 
 /* What may wait, all partitions together: above the first the sources rest, above the second lanes
  * are passed over. */

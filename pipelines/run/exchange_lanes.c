@@ -117,7 +117,7 @@ static void read_lane(struct oz_row_reader *r, struct oz_lane *lane)
 enum oz_status oz_lanes_restart(struct oz_lanes *lanes, const uint8_t *state, size_t len,
                                 struct oz_error *err)
 {
-    struct oz_row_reader r = {state, state + len, false};
+    struct oz_row_reader r = {state, len ? state + len : state, false};
     if (len && len != (size_t)lanes->n_lanes * LANE_STATE_BYTES)
         OZ_FAIL(err, OZ_CORRUPT,
                 "the lanes of an exchange partition in %zu bytes, %u lanes have "
@@ -210,7 +210,7 @@ enum oz_status oz_lanes_put_event(struct oz_lanes *lanes, uint32_t i, int64_t at
                                   const struct oz_lane_key *key, const void *bytes, size_t len,
                                   struct oz_error *err)
 {
-    OZ_ASSERT(i < lanes->n_lanes && len <= UINT32_MAX);
+    OZ_ASSERT(i < lanes->n_lanes && len > 0 && len <= UINT32_MAX);
     struct oz_lane *lane = &lanes->lane[i];
     if (at < lane->done) return OZ_OK;
     struct entry entry = {.key = *key, .at = at, .len = (uint32_t)len};

@@ -140,7 +140,11 @@ static bool is_alone(const struct runner *run)
 static enum oz_status check_group(struct runner *run, struct oz_error *err)
 {
     if (run->config->embedded || !is_alone(run)) return OZ_OK;
-    return oz_kafka_group_is_free(&run->client, run->group, run->pl->instance, err);
+    const char *remedy =
+        run->exactly_once
+            ? "share its entities out: `exchange: topic`, in a pipeline of another name"
+            : "share the partitions out: `delivery: exactly_once`";
+    return oz_kafka_group_is_free(&run->client, run->group, run->pl->instance, remedy, err);
 }
 
 static enum oz_status output_topic(struct runner *run, const char *name,

@@ -107,7 +107,7 @@ static void make(char *name, const char *what)
 {
     bool created;
     sprintf(name, "speed-%d-%s", (int)getpid(), what);
-    struct oz_new_topic topic = {name, PARTITIONS, 1, false};
+    struct oz_new_topic topic = {name, PARTITIONS, 1, false, false};
     ok(oz_kafka_create_topics(&config, &topic, 1, &created, &err));
 }
 

@@ -47,7 +47,7 @@ static void make_topic(char to[64], const char *what, bool compacted)
 {
     bool created = false;
     name_of(to, what);
-    struct oz_new_topic topic = {to, PARTITIONS, 1, compacted};
+    struct oz_new_topic topic = {to, PARTITIONS, 1, compacted, false};
     OK(oz_kafka_create_topics(&config, &topic, 1, &created, &err));
     assert_true(created);
 }
@@ -313,11 +313,11 @@ static void test_others_are_kept_out(void **state)
     name_of(group, "group"), name_of(id, "id");
     struct oz_positions from;
     positions(&from, 0, 0);
-    OK(oz_kafka_group_is_free(&config, group, "one", &err));
+    OK(oz_kafka_group_is_free(&config, group, "one", "wait", &err));
     struct oz_source *first = open_source(group, topic, true, &from), *second = NULL;
-    OK(oz_kafka_group_is_free(&config, group, "one", &err));
-    assert_int_equal(oz_kafka_group_is_free(&config, group, "on", &err), OZ_STATE);
-    assert_int_equal(oz_kafka_group_is_free(&config, group, "two", &err), OZ_STATE);
+    OK(oz_kafka_group_is_free(&config, group, "one", "wait", &err));
+    assert_int_equal(oz_kafka_group_is_free(&config, group, "on", "wait", &err), OZ_STATE);
+    assert_int_equal(oz_kafka_group_is_free(&config, group, "two", "wait", &err), OZ_STATE);
     assert_non_null(strstr(err.message, "one-"));
     assert_non_null(strstr(err.message, "semantics"));
 
@@ -358,7 +358,7 @@ static void test_restart_is_quick(void **state)
     struct oz_positions from;
     positions(&from, 0, 0);
     oz_source_close(open_source(group, topic, true, &from));
-    OK(oz_kafka_group_is_free(&config, group, "one", &err));
+    OK(oz_kafka_group_is_free(&config, group, "one", "wait", &err));
     int64_t start_us = oz_monotonic_us();
     oz_source_close(open_source(group, topic, true, &from));
     assert_true(oz_monotonic_us() - start_us < 5000000);
@@ -410,7 +410,7 @@ static void test_missing_topic(void **state)
     assert_int_equal(info.n_partitions, 0);
     /* A topic of another size is no answer to a request. */
     bool created;
-    struct oz_new_topic topic = {name, 3, -1, false};
+    struct oz_new_topic topic = {name, 3, -1, false, false};
     OK(oz_kafka_create_topics(&config, &topic, 1, &created, &err));
     assert_true(created);
     OK(oz_kafka_create_topics(&config, &topic, 1, &created, &err));

@@ -55,7 +55,7 @@ def test_two_processes(broker, folder):
     member = Pipeline(broker.address, folder, "two", FILE,
                       [*settings, "instance=other", f"state.dir={folder}/other-state"])
     member.log = folder / "third.log"
-    ends_with(member, 5, "member")
+    ends_with(member, 5, "member", "exchange: topic")
     first.wait_until_read(topics)
     first.stop()
     check(len(flat(read(broker.address, first.scores))) > 1500, "the incumbent was disturbed")

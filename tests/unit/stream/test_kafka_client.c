@@ -101,7 +101,7 @@ static void test_embedded_broker_answers(void **state)
                      OZ_OK);
     assert_int_equal(info.n_partitions, 5);
     /* It cannot list groups: nobody is in the way. */
-    assert_int_equal(oz_kafka_group_is_free(&config, "g", "one", &err), OZ_OK);
+    assert_int_equal(oz_kafka_group_is_free(&config, "g", "one", "wait", &err), OZ_OK);
     struct oz_positions pos;
     const char *topic = "five";
     assert_int_equal(oz_positions_init(&pos, 5, 1, 0, &err), OZ_OK);
