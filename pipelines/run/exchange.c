@@ -202,6 +202,14 @@ static size_t bytes_waiting(const struct oz_exchange *ex)
     return n;
 }
 
+uint64_t oz_exchange_n_waiting(const struct oz_exchange *ex)
+{
+    uint64_t n = 0;
+    for (uint32_t leg = 1; leg < ex->n_legs; leg++)
+        for (uint32_t q = 0; q < ex->n_partitions; q++) n += ex->inbox[leg][q].lanes.n_events;
+    return n;
+}
+
 bool oz_exchange_has_room(const struct oz_exchange *ex)
 {
     return bytes_waiting(ex) < OZ_EXCHANGE_BYTES_MAX;

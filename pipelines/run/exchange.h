@@ -35,6 +35,7 @@ bool oz_exchange_rests(const struct oz_exchange *exchange);
 /* Records of the exchange topics; they are copied. */
 enum oz_status oz_exchange_put(struct oz_exchange *exchange, const struct oz_record *record,
                                size_t n, struct oz_error *err) OZ_MUST_USE;
+uint64_t oz_exchange_n_waiting(const struct oz_exchange *exchange); /* events */
 /* Whether there is room for more. */
 bool oz_exchange_has_room(const struct oz_exchange *exchange);
 /* Up to `max` records on this leg, in order. */

@@ -219,6 +219,7 @@ static void status_now(struct runner *run)
     if (!run->config->status) return;
     stats.seconds = (double)(oz_monotonic_us() - run->started_us) / 1e6;
     stats.lag = oz_kafka_source_lag(run->source);
+    if (run->exchange) stats.lag += (int64_t)oz_exchange_n_waiting(run->exchange);
     stats.paused = run->at_rest;
     stats.key_mismatches = oz_key_watch_mismatches(run->keys);
     oz_engine_get_stats(run->engine, &stats.engine);

@@ -7,6 +7,7 @@ The input is loaded before, with explicit times; max_idle is long, so that a slo
 import json
 import random
 import shutil
+import subprocess
 import sys
 import time
 
@@ -123,6 +124,41 @@ def test_three_legs(broker, folder):
     equal(first, whole, ["card", "shop", "one"])
 
 
+def test_stopped(broker, folder):
+    """Ends and starts while events are under way: what one sent on, another start takes up."""
+    topics, sources, whole = input_of(broker, folder, "stopped", 46, n=EVENTS // 2)
+    first, (a, b) = exchanged(broker, folder, "stopped-topic", sources, n=2)
+    a.start(fault=PACE)
+    a.wait_for("running: 4 of 4")
+    for member in (b, a, b):
+        if member.__dict__.get("process"):
+            member.stop()
+        member.start(fault=PACE)
+        member.wait_for("running: ")
+        time.sleep(0.7)
+    check(first.lag(topics) > 0, "the input was read before the last one came back")
+    wait_until_through([a, b], topics)
+    for member in (a, b):
+        member.stop()
+    equal(first, whole)
+
+
+def refused(arguments, code, *words):
+    run = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    check(run.returncode == code and all(w in run.stdout for w in words), f"exit {run.returncode}:\n{run.stdout}")
+
+
+def test_refusals(broker, folder):
+    pipeline = Pipeline(broker.address, folder, "refused", FILE, TOPIC)
+    refused(pipeline.arguments("check"), 3, "by card", "rows of `shop`")
+    pipeline.settings += ["alerts.rules.high.suppress=2h by shop"]
+    refused(pipeline.arguments("check", settings=["delivery=at_least_once"]), 3, "exactly_once")
+    refused(pipeline.arguments("replay", "--epoch", "1"), 3, "exchange: topic")
+    pipeline.make_topics()
+    text = subprocess.run(pipeline.arguments("topics"), stdout=subprocess.PIPE, text=True).stdout
+    check(f"ouzel.{pipeline.name}.exchange.shop " in text and "exchange.card" not in text, text)
+
+
 def test_killed(broker, folder):
     """One of three dies at every step of an epoch, in the middle of a replay and just so; one loses its folder;
     one does not come back, and the others have all of it."""
@@ -167,4 +203,4 @@ def test_aborted(broker, folder):
 
 
 if __name__ == "__main__":
-    main([test_one, test_three, test_three_legs, test_killed, test_aborted])
+    main([test_one, test_three, test_three_legs, test_stopped, test_refusals, test_killed, test_aborted])
