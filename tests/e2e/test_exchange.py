@@ -4,9 +4,11 @@ their way: late, repeated and label events, equal and backward record times, sup
 processes start one after the other, are killed, lose their folders, and come back.
 
 The input is loaded before, with explicit times; max_idle is long, so that a slow fetch changes no order."""
+import collections
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -27,26 +29,29 @@ EVENT = 1  # the kind of an exchange record, its sixth byte
 
 
 def shaken(seed, n, **more):
-    """Record times that are equal, often, and go back, now and then: the order of both is the merge rule's."""
+    """Record times that are equal, often, and go back, now and then: the order of both is the merge rule's. Some
+    events have no shop."""
     rng = random.Random(seed)
     records = events.make(seed, n, **more)
     for record in records:
         record["arrival"] -= record["arrival"] % 60000
         if rng.random() < 0.03:
             record["arrival"] -= rng.randrange(1, 4000) * 1000
+        if rng.random() < 0.02 and not record["broken"]:
+            record["value"] = json.dumps({**record["event"], "shop": None})
     return records
 
 
-def input_of(broker, folder, name, seed, settings=(), n=EVENTS):
+def input_of(broker, folder, name, seed, settings=(), n=EVENTS, file=FILE):
     """The topics, and what one process without an exchange makes of them."""
     topics, sources = load(broker, name, shaken(seed, n))
-    whole = Pipeline(broker.address, folder, f"{name}-whole", FILE, [*sources, *SETTINGS, *settings])
+    whole = Pipeline(broker.address, folder, f"{name}-whole", file, [*sources, *SETTINGS, *settings])
     whole.run_through(topics)
     return topics, sources, whole
 
 
-def exchanged(broker, folder, name, sources, settings=(), n=3):
-    first = Pipeline(broker.address, folder, name, FILE, [*sources, *SETTINGS, *TOPIC, *settings])
+def exchanged(broker, folder, name, sources, settings=(), n=3, file=FILE):
+    first = Pipeline(broker.address, folder, name, file, [*sources, *SETTINGS, *TOPIC, *settings])
     first.make_topics()
     return first, [Member(first, instance, []) for instance in "abc"[:n]]
 
@@ -124,6 +129,21 @@ def test_three_legs(broker, folder):
     equal(first, whole, ["card", "shop", "one"])
 
 
+def test_nothing_on_the_first_leg(broker, folder):
+    """No entity is the topics' key: the first leg only decodes."""
+    lines = FILE.read_text().replace("{card: card, shop: shop}", "{shop: shop}").replace("n_1h > 2", "shop_n_7d > 50")
+    file = folder / "shops.yaml"
+    file.write_text("\n".join(line for line in lines.split("\n") if "by card" not in line or "high:" in line))
+    topics, sources, whole = input_of(broker, folder, "shops", 48, n=EVENTS // 4, file=file)
+    first, members = exchanged(broker, folder, "shops-topic", sources, n=2, file=file)
+    for member in members:
+        member.start(fault=PACE)
+    wait_until_through(members, topics)
+    for member in members:
+        member.stop()
+    equal(first, whole, ["shop"])
+
+
 def test_stopped(broker, folder):
     """Ends and starts while events are under way: what one sent on, another start takes up."""
     topics, sources, whole = input_of(broker, folder, "stopped", 46, n=EVENTS // 2)
@@ -189,6 +209,37 @@ def test_killed(broker, folder):
     equal(first, whole)
 
 
+def test_at_random(broker, folder):
+    """Kills, ends and stalls, of any of three at any time, folders lost now and then."""
+    topics, sources, whole = input_of(broker, folder, "random", 47, n=2 * EVENTS)
+    first, members = exchanged(broker, folder, "random-topic", sources)
+    rng, said = random.Random(8), collections.Counter()
+    for member in members:
+        member.start(fault=PACE)
+    until = time.time() + 600
+    while first.lag(topics) > 0 and time.time() < until:
+        time.sleep(rng.uniform(0.1, 2.5))
+        member, what = rng.choice(members), rng.choice(["kill", "kill", "stop", "stall", "lose"])
+        said[what] += 1
+        if what == "stall":
+            member.process.send_signal(signal.SIGSTOP)
+            time.sleep(rng.uniform(1, 9))
+            member.process.send_signal(signal.SIGCONT)
+            time.sleep(0.5)
+        elif what == "stop" and partitions(member):
+            member.process.send_signal(signal.SIGTERM)
+            member.process.wait(60)
+        member.kill()
+        if what == "lose":
+            shutil.rmtree(member.state, ignore_errors=True)
+        member.start(fault=PACE)
+    print(f"        {dict(said)}")
+    wait_until_through(members, topics)
+    for member in members:
+        member.stop()
+    equal(first, whole)
+
+
 def test_aborted(broker, folder):
     """Epochs that fail at each step are read again, lanes and all."""
     topics, sources, whole = input_of(broker, folder, "aborted", 45, n=EVENTS // 2)
@@ -203,4 +254,5 @@ def test_aborted(broker, folder):
 
 
 if __name__ == "__main__":
-    main([test_one, test_three, test_three_legs, test_stopped, test_refusals, test_killed, test_aborted])
+    main([test_one, test_three, test_three_legs, test_nothing_on_the_first_leg, test_stopped, test_refusals,
+          test_killed, test_aborted] + FULL * [test_at_random])
