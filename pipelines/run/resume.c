@@ -3,6 +3,7 @@
 #include "base/instant.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "stream/kafka_log.h"
 
 #define REPLAY_WAIT_US      (90 * OZ_US_PER_SECOND)
 #define DELETE_RETENTION_US (23 * OZ_US_PER_HOUR)
@@ -106,6 +107,79 @@ static enum oz_status first_offsets(const struct oz_resume_config *config,
     return status;
 }
 
+/* ---- an exchange that outlived its group */
+
+static bool has_any_source(const struct oz_positions *pos)
+{
+    for (size_t i = 0; i < (size_t)pos->n_partitions * pos->n_sources; i++)
+        if (pos->source[i] != OZ_NO_OFFSET) return true;
+    return false;
+}
+
+static enum oz_status refuse_events(struct oz_kafka_log *log, const struct oz_positions *end,
+                                    const char *const *topic, uint32_t first, int64_t *begin,
+                                    int64_t *unused, struct oz_error *err)
+{
+    uint32_t n_topics = end->n_sources - first;
+    OZ_TRY(oz_kafka_log_bounds(log, begin, unused, err));
+    for (uint32_t i = 0; i < end->n_partitions * n_topics; i++) {
+        uint32_t t = i % n_topics, p = i / n_topics;
+        int64_t to = end->source[(size_t)p * end->n_sources + first + t];
+        struct oz_record rec;
+        bool found = false;
+        oz_kafka_log_seek(log, t, p, begin[i]);
+        if (begin[i] < to) OZ_TRY(oz_kafka_log_next(log, t, p, to, &rec, &found, err));
+        if (!found) continue;
+        oz_kafka_log_release(log, &rec, 1);
+        OZ_FAIL(err, OZ_STATE,
+                "the exchange topic %s has events (partition %u), but the consumer group has no "
+                "committed offsets: the group was reset or has expired; set its offsets to where "
+                "they were, or delete the exchange topics and the changelog topics to begin with "
+                "empty state",
+                topic[first + t], p);
+    }
+    return OZ_OK;
+}
+
+/* `end` was asked for before the group's offsets, and up to it every transaction is over: had one of
+ * this group's put events there, there would be offsets. */
+static enum oz_status refuse_old_events(const struct oz_resume_config *config,
+                                        const struct oz_positions *end, struct oz_error *err)
+{
+    uint32_t first = config->program->plan->n_sources, n_topics = end->n_sources - first;
+    struct oz_kafka_log *log;
+    OZ_TRY(oz_kafka_log_open(config->client, config->source_topic + first, n_topics,
+                             end->n_partitions, true, config->stop, &log, err));
+    size_t n = (size_t)end->n_partitions * n_topics;
+    int64_t *bounds = oz_calloc(2 * n, sizeof *bounds);
+    enum oz_status status =
+        bounds ? refuse_events(log, end, config->source_topic, first, bounds, bounds + n, err)
+               : oz_no_memory(err);
+    oz_free(bounds);
+    oz_kafka_log_close(log);
+    return status;
+}
+
+static enum oz_status ask_committed(const struct oz_resume_config *config,
+                                    struct oz_positions *committed, struct oz_error *err)
+{
+    bool travels = committed->n_sources > config->program->plan->n_sources;
+    struct oz_positions end = {0};
+    enum oz_status status = OZ_OK;
+    if (travels) {
+        OZ_TRY(oz_positions_init(&end, committed->n_partitions, committed->n_sources, 0, err));
+        status = oz_kafka_start_offsets(config->client, config->source_topic, OZ_KAFKA_LATEST, &end,
+                                        err);
+    }
+    if (status == OZ_OK)
+        status =
+            oz_kafka_committed(config->client, config->group, config->source_topic, committed, err);
+    if (status == OZ_OK && travels && !has_any_source(committed))
+        status = refuse_old_events(config, &end, err);
+    oz_positions_clear(&end);
+    return status;
+}
+
 enum oz_status oz_resume(const struct oz_resume_config *config, struct oz_positions *ret_next,
                          struct oz_replay_result *ret_result, bool *ret_first, struct oz_error *err)
 {
@@ -113,8 +187,7 @@ enum oz_status oz_resume(const struct oz_resume_config *config, struct oz_positi
     struct oz_positions committed;
     OZ_TRY(oz_positions_init(&committed, ret_next->n_partitions, ret_next->n_sources,
                              ret_next->n_entities, err));
-    enum oz_status status =
-        oz_kafka_committed(config->client, config->group, config->source_topic, &committed, err);
+    enum oz_status status = ask_committed(config, &committed, err);
     if (status == OZ_OK) status = catch_up(&re, &committed, ret_next, ret_result, err);
     oz_positions_clear(&committed);
     OZ_TRY(status);

@@ -14,7 +14,8 @@ import sys
 import time
 
 import events
-from harness import ROOT, Pipeline, check, flat, main, read, same
+from confluent_kafka.admin import AdminClient, ConfigResource
+from harness import ROOT, Pipeline, check, flat, high_watermarks, main, read, same
 from test_group import PACE, Member, partitions, wait
 from test_run import load
 
@@ -95,6 +96,9 @@ def test_one(broker, folder):
     a.stop()
     equal(first, whole)
     same(a.stored_rows(), whole.stored_rows(), "rows of the folder")
+    # Retention counts from the wall clock, not from the events' own time, years ago.
+    check(all(r.time_ms > events.START + 365 * events.DAY
+              for r in flat(read(broker.address, f"ouzel.{first.name}.exchange.shop"))), "an old record")
 
 
 def test_three(broker, folder):
@@ -176,7 +180,36 @@ def test_refusals(broker, folder):
     refused(pipeline.arguments("replay", "--epoch", "1"), 3, "exchange: topic")
     pipeline.make_topics()
     text = subprocess.run(pipeline.arguments("topics"), stdout=subprocess.PIPE, text=True).stdout
-    check(f"ouzel.{pipeline.name}.exchange.shop " in text and "exchange.card" not in text, text)
+    exchange = f"ouzel.{pipeline.name}.exchange.shop"
+    check(f"{exchange} " in text and "exchange.card" not in text, text)
+    asked = ConfigResource("topic", exchange)
+    config = AdminClient({"bootstrap.servers": broker.address}).describe_configs([asked])[asked].result()
+    check((config["cleanup.policy"].value, config["retention.ms"].value) == ("delete", str(7 * events.DAY)),
+          "its retention")
+
+
+def test_an_exchange_of_an_earlier_life(broker, folder):
+    """The group and the changelogs are gone, the exchange topic is not: its events would count twice. What a
+    transaction left that was never committed is nobody's."""
+    topics, sources = load(broker, "earlier", shaken(49, 2000))
+    first, (a, b) = exchanged(broker, folder, "earlier-topic", sources, n=2)
+    a.start(fault="offsets-start:1=20000", settings=["epoch.every=1s", "epoch.rows=1500"])
+    exchange = f"ouzel.{first.name}.exchange.shop"
+    wait("it sends nothing on", lambda: sum(high_watermarks(broker.address, exchange).values()) > 0)
+    a.kill()
+    check(not flat(read(broker.address, exchange)), "it committed")
+    a.start()
+    wait_until_through([a], topics)
+    a.stop()
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    time.sleep(6.5)  # the session of a static member
+    names = [first.changelog("card"), first.changelog("shop")]
+    for future in [*admin.delete_consumer_groups([f"ouzel.{first.name}"]).values(), *admin.delete_topics(names).values()]:
+        future.result()
+    wait("the topics stay", lambda: not set(names) & set(admin.list_topics(timeout=10).topics))
+    b.make_topics()
+    b.start()
+    check(b.process.wait(60) == 5 and f"{exchange} has events" in b.log_text(), b.log_text()[-1500:])
 
 
 def test_killed(broker, folder):
@@ -255,4 +288,4 @@ def test_aborted(broker, folder):
 
 if __name__ == "__main__":
     main([test_one, test_three, test_three_legs, test_nothing_on_the_first_leg, test_stopped, test_refusals,
-          test_killed, test_aborted] + FULL * [test_at_random])
+          test_an_exchange_of_an_earlier_life, test_killed, test_aborted] + FULL * [test_at_random])
