@@ -141,8 +141,8 @@ static enum oz_status refuse_events(struct oz_kafka_log *log, const struct oz_po
     return OZ_OK;
 }
 
-/* `end` was asked for before the group's offsets, and up to it every transaction is over: had one of
- * this group's put events there, there would be offsets. */
+/* `end` was asked for before the group's offsets, and up to it every transaction is over: had one
+ * of this group's put events there, there would be offsets. */
 static enum oz_status refuse_old_events(const struct oz_resume_config *config,
                                         const struct oz_positions *end, struct oz_error *err)
 {

@@ -183,7 +183,8 @@ def test_refusals(broker, folder):
     exchange = f"ouzel.{pipeline.name}.exchange.shop"
     check(f"{exchange} " in text and "exchange.card" not in text, text)
     asked = ConfigResource("topic", exchange)
-    config = AdminClient({"bootstrap.servers": broker.address}).describe_configs([asked])[asked].result()
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    config = admin.describe_configs([asked])[asked].result()
     check((config["cleanup.policy"].value, config["retention.ms"].value) == ("delete", str(7 * events.DAY)),
           "its retention")
 
