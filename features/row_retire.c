@@ -21,6 +21,16 @@ static int64_t reach_us(const struct oz_row_layout *layout)
     return us;
 }
 
+/* The same of the newest scored time: an unscored event that is late against it is refused, and
+ * must not be seen by any window once nothing refuses it. */
+static int64_t last_matters_us(const struct oz_row_layout *layout)
+{
+    int64_t us = layout->ring[0].reach_us;
+    for (uint32_t i = 1; i < layout->n_rings; i++)
+        us = OZ_MAX(us, layout->ring[i].reach_us - layout->ring[i].lateness_us);
+    return us;
+}
+
 static bool is_for_ever(const struct oz_row_layout *layout)
 {
     bool is = false;
@@ -84,6 +94,7 @@ static int64_t newest_of(const struct oz_row_layout *layout, const struct oz_row
 static struct use use_of(const struct oz_row_layout *layout, const struct oz_row *row)
 {
     struct use use = {layout, OZ_TIME_NONE, INT64_MIN};
+    note(&use, row->last_us, last_matters_us(layout));
     for (uint32_t i = 0; i < layout->n_rings; i++) {
         note(&use, newest_of(layout, row, i), layout->ring[i].reach_us);
         if (row->side) note(&use, row->side->ring[i].saturated_us, layout->ring[i].reach_us);
@@ -115,7 +126,7 @@ int64_t oz_row_peek_use(const struct oz_row_layout *layout, const uint8_t *paylo
     if (!oz_row_read_summary(payload, len, &head)) return OZ_KEPT_FOR_EVER;
     *ret_last_us = head.last_us;
     if (head.last_us == OZ_TIME_NONE) return INT64_MIN; /* other sources alone: look inside */
-    note(&use, head.last_us, layout->ring[0].reach_us);
+    note(&use, head.last_us, last_matters_us(layout));
     note(&use, head.fired_us, layout->suppress_us + layout->ring[0].lateness_us);
     note(&use, head.complete_since_us, reach_us(layout));
     if (head.held_back) use.windows_us = OZ_KEPT_FOR_EVER;

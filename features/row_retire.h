@@ -4,7 +4,8 @@
  * that still comes is not older than T - lateness. So an event at t is in no window any more, and
  * known as a repeat by none, when t <= T - reach, with the ring's reach being its longest window
  * and delay and the scored source's lateness. A row is past use when that holds for all that it
- * has: its events, its running suppressions, and the times that its flags tell of. A key that comes
+ * has: its events, what is refused as late because of them, its running suppressions, and the times
+ * that its flags tell of. A key that comes
  * back then gets the very answers that it would have got from the row. (Only an event limit that
  * is hit by unscored events may drop others of them, as there are fewer.)
  *

@@ -134,6 +134,10 @@ static bool twin_is_past_use(const struct harness *h)
     for (uint32_t i = 0; i < h->plan.entity.n_rings; i++) {
         int64_t window = longest_window(h, i);
         longest = OZ_MAX(longest, window);
+        /* What is refused as late, and would be taken by a row without a past. */
+        past &= !i || !h->twin.begun ||
+                h->twin.last - h->plan.entity.ring[i].lateness_us <=
+                    h->clock_us - h->lateness_us - window;
         if (!h->twin.n[i]) continue;
         int64_t t = h->twin.event[i][h->twin.n[i] - 1].t;
         newest = OZ_MAX(newest, t);
