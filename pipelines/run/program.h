@@ -41,6 +41,8 @@ struct oz_program {
     int *suppress_slot;      /* [n_rules]: in the header of the entity's row, or -1 */
     int *suppress_entity;    /* [n_rules]: entity number, or -1 */
     bool keyed_by_source[OZ_ENTITIES_MAX]; /* rows live with their source partition */
+    /* A window of it has no end in time, and there is no ttl: its rows never leave. */
+    const char *for_ever[OZ_ENTITIES_MAX]; /* the window's text, or NULL */
     char config_hash[17];
     const char *meta; /* JSON: what the state's rows were made by; partition count left out */
 };

@@ -9,12 +9,14 @@
 #include "pipelines/run/key_watch.h"
 #include "pipelines/run/ledger_record.h"
 #include "pipelines/run/resume.h"
+#include "pipelines/run/retirement.h"
 #include "state/crash_note.h"
 
 enum { ABORTS_MAX = 10, REST_US = 50000 };
 #define TOPIC_WAIT_US (60 * OZ_US_PER_SECOND)
 #define JOIN_WAIT_US  (120 * OZ_US_PER_SECOND)
 #define JOIN_POLL_US  (100 * OZ_US_PER_MS)
+#define SWEEP_REST_US OZ_US_PER_SECOND
 
 struct runner {
     const struct oz_runner_config *config;
@@ -53,6 +55,7 @@ struct runner {
     struct oz_disk_guard disk;
     bool at_rest; /* paused, and everything that was read is stored */
     struct oz_key_watch *keys;
+    struct oz_retirement *retirement; /* NULL: off */
     struct oz_crash_note *crash;
     bool careful; /* records are ahead at which the process crashed before */
 };
@@ -200,6 +203,7 @@ static void status_now(struct runner *run)
     oz_engine_get_stats(run->engine, &stats.engine);
     stats.outputs = *oz_outputs_stats(run->outputs);
     oz_emitter_get_stats(run->emitter, &stats.emitter);
+    oz_retirement_get_stats(run->retirement, &stats.retirement);
     stats.store_gets = oz_store_gets(run->store);
     run->config->status(run->config->status_ctx, &stats);
 }
@@ -213,6 +217,7 @@ static enum oz_status do_batch(struct runner *run, struct oz_record *record, siz
     OZ_TRY(oz_engine_batch(run->engine, record, n, &now, &bat, err));
     (void)oz_fault(OZ_FAULT_BATCH_ROWS);
     oz_key_watch_batch(run->keys, bat, oz_monotonic_us());
+    oz_retirement_batch(run->retirement, bat);
     struct oz_outbox *box = oz_emitter_outbox(run->emitter);
     enum oz_status status = oz_outputs_make(run->outputs, bat, box, err);
     oz_ledger_batch(run->ledger, record, n, now);
@@ -283,6 +288,7 @@ static enum oz_status read_again(struct runner *run, struct oz_error *err)
     oz_warn("the epoch is aborted and read again: %s", err->message);
     OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
     oz_engine_drop(run->engine);
+    oz_retirement_abort(run->retirement);
     oz_ledger_begin(run->ledger, &run->next);
     oz_flood_watch_forget(&run->flood);
     run->careful = oz_crash_note_is_ahead(run->crash, &run->next);
@@ -336,6 +342,20 @@ static enum oz_status open_emitter(struct runner *run, struct oz_error *err)
         .ledger_after = after,
     };
     return oz_emitter_new(&emitter, &run->emitter, err);
+}
+
+static enum oz_status start_retirement(struct runner *run, struct oz_error *err)
+{
+    struct oz_retirement_config config = {
+        .program = run->prg,
+        .engine = run->engine,
+        .store = run->store,
+        .n_partitions = run->n_partitions,
+        .rows_per_s = run->pl->state_retire,
+        .rest_us = SWEEP_REST_US,
+    };
+    if (!config.rows_per_s || !run->n_entities) return OZ_OK;
+    return oz_retirement_new(&config, &run->retirement, err);
 }
 
 static uint32_t count(const bool *which, uint32_t n)
@@ -417,10 +437,12 @@ static enum oz_status take_over(struct runner *run, struct oz_error *err)
     run->dirty = first;
     run->rows_since_seal = 0;
     run->sealed_at_us = oz_monotonic_us();
-    if (run->emitter)
+    if (run->emitter) {
         oz_emitter_restart(run->emitter, &run->next);
-    else
+    } else {
         OZ_TRY(open_emitter(run, err));
+        OZ_TRY(start_retirement(run, err));
+    }
     oz_info("running: %u of %u partitions, %u workers, %s", count(owned, run->n_partitions),
             run->n_partitions, oz_engine_n_workers(run->engine),
             run->exactly_once ? "exactly once" : "at least once");
@@ -438,6 +460,7 @@ static enum oz_status drop_epoch(struct runner *run, const char *why, struct oz_
     if (status != OZ_ABORT) return status; /* it had failed before, in another way */
     OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
     oz_engine_drop(run->engine);
+    oz_retirement_abort(run->retirement);
     return OZ_OK;
 }
 
@@ -525,6 +548,14 @@ static enum oz_status rest(struct runner *run, struct oz_error *err)
     return oz_kafka_source_keep_alive(run->source, 0, err);
 }
 
+static enum oz_status retire(struct runner *run, struct oz_error *err)
+{
+    bool changed;
+    OZ_TRY(oz_retirement_step(run->retirement, oz_kafka_source_owned(run->source), &changed, err));
+    run->dirty |= changed;
+    return OZ_OK;
+}
+
 static enum oz_status step(struct runner *run, struct oz_error *err)
 {
     size_t n = 0;
@@ -538,6 +569,7 @@ static enum oz_status step(struct runner *run, struct oz_error *err)
                                            : do_noted(run, run->record, n, false, err);
     oz_source_release(run->source, run->record, n);
     OZ_TRY(status);
+    OZ_TRY(retire(run, err));
     return seal_if_due(run, err);
 }
 
@@ -592,6 +624,7 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
     oz_disk_guard_init(&run.disk, config->state_dir, &run.pl->state_min_free);
     enum oz_status status = start(&run, err);
     if (status == OZ_OK) status = loop(&run, err);
+    oz_retirement_free(run.retirement);
     oz_emitter_free(run.emitter);
     oz_ledger_free(run.ledger);
     oz_crash_note_close(run.crash);
