@@ -62,12 +62,13 @@ static bool hand_on(struct oz_sweeper *sw)
     return oz_queue_pop(&sw->empty, -1, &item) == OZ_QUEUE_ITEM;
 }
 
+/* The first round may only have shown how late it is. */
 static bool end_round(struct oz_sweeper *sw, int64_t began_us)
 {
     int64_t rest_us = 0;
     uint64_t retired = atomic_exchange(&sw->n_retired, 0);
-    if (retired * MUCH_SHARE < sw->n_rows) rest_us = REST_ROUNDS * (oz_monotonic_us() - began_us);
-    atomic_fetch_add(&sw->rounds, 1);
+    if (atomic_fetch_add(&sw->rounds, 1) > 0 && retired * MUCH_SHARE < sw->n_rows)
+        rest_us = REST_ROUNDS * (oz_monotonic_us() - began_us);
     return rest(sw, OZ_MAX(rest_us, sw->config.rest_us));
 }
 

@@ -1,6 +1,6 @@
-/* Looks for rows that are of no more use: a thread goes round over the store, a piece at a time, and
- * hands on the keys of those that somebody judges to be due. It changes nothing: whoever takes the
- * keys looks at the rows' newest versions and retires them (pipelines/run/retirement.h).
+/* Looks for rows that are of no more use: a thread goes round over the store, a piece at a time,
+ * and hands on the keys of those that somebody judges to be due. It changes nothing: whoever takes
+ * the keys looks at the rows' newest versions and retires them (pipelines/run/retirement.h).
  *
  * Bounds: it works a tenth of its time at most, goes over OZ_SWEEP_ROWS_EACH rows for one that may
  * be retired, and waits while a handful of keys is not taken. After a round that retired little it

@@ -1,8 +1,8 @@
-/* `state.retire`: rows past use leave, a few between two batches and never all at once. The sweeper
- * finds them in the store; here their newest versions are looked at, against the clock as it is now,
- * and emptied like any change of a row. So their parts' deletes go through an ordinary epoch into
- * the changelog and the store, an abort takes them back, and a key that comes again in the same
- * epoch just fills the row.
+/* `state.retire`: rows past use leave, a few between two batches and never all at once. The
+ * sweeper finds them in the store; here their newest versions are looked at, against the clock as
+ * it is now, and emptied like any change of a row. So their parts' deletes go through an ordinary
+ * epoch into the changelog and the store, an abort takes them back, and a key that comes again in
+ * the same epoch just fills the row.
  * Threads: the main thread's. Errors: those of reading a row. */
 #ifndef OZ_PIPELINES_RUN_RETIREMENT_H
 #define OZ_PIPELINES_RUN_RETIREMENT_H

@@ -1,8 +1,8 @@
-/* The clocks by which rows grow old: for each partition of each entity's changelog the newest scored
- * event time that its rows have seen. It is a matter of the rows alone: while events run it moves
- * with them; after a start, and after an abort, it is found again in the stored rows' own newest
- * times. So it needs no record, survives whatever the rows survive, and is at worst too early, which
- * only retires later. A partition that stands still has a clock that stands still.
+/* The clocks by which rows grow old: for each partition of each entity's changelog the newest
+ * scored event time that its rows have seen. It is a matter of the rows alone: while events run it
+ * moves with them; after a start, and after an abort, it is found again in the stored rows' own
+ * newest times. So it needs no record, survives whatever the rows survive, and is at worst too
+ * early, which only retires later. A partition that stands still has a clock that stands still.
  * Threads: oz_row_clock_learn() and the questions: any; the rest the main thread's. */
 #ifndef OZ_PIPELINES_RUN_ROW_CLOCK_H
 #define OZ_PIPELINES_RUN_ROW_CLOCK_H
