@@ -6,9 +6,10 @@
  *   bench_sweep PIPELINE [--rows N] [--set KEY=VALUE]...
  *
  * An event is a millisecond of event time: the active rows are as large at the end as at the
- * beginning, and the others are past use USE_ENDS events after they were made. A line a phase: events a second, percentiles of the time that a batch takes with all that is done
- * between it and the next one, rows retired, rounds of the sweeper. Then the ratios to the phase
- * before, which are the figures. Events are made beforehand and outside of what is timed. */
+ * beginning, and the others are past use USE_ENDS events after they were made. A line a phase:
+ * events a second, percentiles of the time that a batch takes with all that is done between it and
+ * the next one, rows retired, rounds of the sweeper. Then the ratios to the phase before, which are
+ * the figures. Events are made beforehand and outside of what is timed. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
