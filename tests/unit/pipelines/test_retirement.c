@@ -1,9 +1,9 @@
 /* Proves that retirement goes through the engine like any other change: rows past use leave the
  * store with an epoch, all of them within some rounds and never more at once than a step may take;
- * rows of other processes' partitions stay; an abort brings them back and knows the clock again from
- * the stored rows; a key that comes back in the very epoch of its retirement has one row with its
- * new event only; and a second engine that retires nothing gives the same outputs to the byte. How:
- * two engines over stores of their own take the same records; rows are counted by a scan. */
+ * rows of other processes' partitions stay; an abort brings them back and knows the clock again
+ * from the stored rows; a key that comes back in the very epoch of its retirement has one row with
+ * its new event only; and a second engine that retires nothing gives the same outputs to the byte.
+ * How: two engines over stores of their own take the same records; rows are counted by a scan. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

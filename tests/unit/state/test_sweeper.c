@@ -1,8 +1,8 @@
 /* Proves that a walk over the store meets every row's main part once and nothing else, however it
  * is cut into pieces, also while rows come and go; and that the sweeper finds every row that is due
- * in rounds of bounded pieces, finds no other, waits for what it gave out, and begins no round while
- * no clock moves. How: random rows with chunks, positions and meta beside them, in a real store; the
- * set of keys is kept by the test. */
+ * in rounds of bounded pieces, finds no other, waits for what it gave out, and begins no round
+ * while no clock moves. How: random rows with chunks, positions and meta beside them, in a real
+ * store; the set of keys is kept by the test. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
