@@ -1,5 +1,6 @@
 /* Stored rows from hostile bytes: the main part, the index, pages and chunks, then events on top,
- * half of them under a ttl, and the row's end. Whatever the bytes, the answer is another row or a clear error.
+ * half of them under a ttl, and the row's end. Whatever the bytes, the answer is another row or a
+ * clear error.
  * Input: u8 plan | u8 events | parts {u16le number | u16le length | bytes} ...; the parts'
  * checksums lie outside (tests/fuzz/fuzz_part.c). Blocks are small, so that few bytes reach chunks
  * and pages. */
