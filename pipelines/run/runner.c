@@ -12,7 +12,12 @@
 #include "pipelines/run/retirement.h"
 #include "state/crash_note.h"
 
-enum { ABORTS_MAX = 10, REST_US = 50000 };
+enum {
+    ABORTS_MAX = 10,
+    REST_US = 50000,
+    RECORD_BYTES = 512, /* about what the client keeps beside a record's own bytes */
+    MIB = 1 << 20
+};
 #define TOPIC_WAIT_US (60 * OZ_US_PER_SECOND)
 #define JOIN_WAIT_US  (120 * OZ_US_PER_SECOND)
 #define JOIN_POLL_US  (100 * OZ_US_PER_MS)
@@ -75,8 +80,8 @@ static enum oz_status check_topics(struct runner *run, struct oz_error *err)
     if (run->pl->scores_topic) topic[n++].name = run->pl->scores_topic;
     if (run->pl->alerts_topic) topic[n++].name = run->pl->alerts_topic;
     if (run->pl->dead_letters_topic) topic[n++].name = run->pl->dead_letters_topic;
-    OZ_TRY(oz_kafka_topics(&run->client, topic, n, run->config->broker_wait_us, run->config->stop,
-                           err));
+    OZ_TRY(oz_kafka_topics(&run->client, topic, n, OZ_TOPIC_MUST_BE, run->config->broker_wait_us,
+                           run->config->stop, err));
     for (size_t i = 0; i < n; i++)
         if (!topic[i].n_partitions)
             OZ_FAIL(err, OZ_ENVIRONMENT,
@@ -96,6 +101,13 @@ static enum oz_status check_topics(struct runner *run, struct oz_error *err)
     return OZ_OK;
 }
 
+/* Records on their way take memory beside state.memory; bounds that grow with it, so that who gives
+ * little to the rows gives little to them. */
+static size_t share(const struct runner *run, size_t part, size_t least, size_t most)
+{
+    return OZ_MIN(OZ_MAX(run->pl->state_memory_bytes / part, least), most);
+}
+
 static enum oz_status take_config(struct runner *run, struct oz_error *err)
 {
     const struct oz_pipeline *pl = run->pl;
@@ -106,6 +118,7 @@ static enum oz_status take_config(struct runner *run, struct oz_error *err)
     run->group = oz_program_group(run->prg);
     if (!run->record || !run->group) return oz_no_memory(err);
     OZ_TRY(oz_program_client(run->prg, run->group, &run->client, err));
+    run->client.queue_bytes = share(run, 8, 8 * MIB, 256 * MIB);
     for (uint32_t s = 0; s < run->n_sources; s++) {
         run->source_topic[s] = pl->source[s].topic;
         run->scored[s] = pl->source[s].schema.scored;
@@ -164,8 +177,8 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
     run->replayed = oz_calloc(run->n_partitions, sizeof *run->replayed);
     run->fresh = oz_calloc(run->n_partitions, sizeof *run->fresh);
     if (!run->meta || !run->replayed || !run->fresh) return oz_no_memory(err);
-    OZ_TRY(oz_engine_open(run->prg, config->state_dir, run->n_partitions, &run->store, &run->engine,
-                          err));
+    OZ_TRY(oz_engine_open(run->prg, config->state_dir, run->n_partitions, run->exactly_once,
+                          &run->store, &run->engine, err));
     OZ_TRY(oz_sink_open(&run->client,
                         run->exactly_once ? oz_program_transactional_id(run->prg) : NULL,
                         TOPIC_WAIT_US, &run->sink, err));
@@ -183,7 +196,9 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
         .n_partitions = run->n_partitions,
         .max_idle_us = run->pl->max_idle_us,
         .exactly_once = run->exactly_once,
-        .queue_bytes = (size_t)256 << 20,
+        .queue_bytes = share(run, 8, 8 * MIB, 256 * MIB),
+        .queue_records = share(run, 2, 0, SIZE_MAX) / RECORD_BYTES,
+        .batch_bytes = share(run, 16, 4 * MIB, 64 * MIB),
     };
     OZ_TRY(oz_kafka_source_join(&source, &run->source, err));
     run->asked_us = oz_monotonic_us();
@@ -335,6 +350,7 @@ static enum oz_status open_emitter(struct runner *run, struct oz_error *err)
         .n_partitions = run->n_partitions,
         .exactly_once = run->exactly_once,
         .flush_us = run->pl->state_flush_us,
+        .bytes = share(run, 8, 8 * MIB, 256 * MIB),
         .committed = &run->next,
         .meta = run->meta,
         .fresh = run->fresh,
@@ -583,6 +599,7 @@ static enum oz_status turn(struct runner *run, struct oz_error *err)
     }
     bool flooded = oz_flood_watch_is_over(&run->flood);
     enum oz_status status = flooded ? drain(run, err) : step(run, err);
+    if (status == OZ_CORRUPT) oz_store_damaged(run->store, err->message);
     run->is_over = flooded && status == OZ_OK;
     return status == OZ_ABORT ? read_again(run, err) : status;
 }
@@ -616,7 +633,9 @@ static enum oz_status loop(struct runner *run, struct oz_error *err)
     return oz_flood_watch_status(&run->flood, run->pl, err);
 }
 
-enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_error *err)
+/* *ret_damaged: the next start does not trust the rows on disk. */
+static enum oz_status run_once(const struct oz_runner_config *config, bool *ret_damaged,
+                               struct oz_error *err)
 {
     struct runner run = {.config = config, .prg = config->program};
     run.pl = &run.prg->pipeline;
@@ -625,6 +644,7 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
     enum oz_status status = start(&run, err);
     if (status == OZ_OK) status = loop(&run, err);
     oz_retirement_free(run.retirement);
+    *ret_damaged = run.store && oz_store_is_damaged(run.store);
     oz_emitter_free(run.emitter);
     oz_ledger_free(run.ledger);
     oz_crash_note_close(run.crash);
@@ -640,4 +660,14 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
     oz_free(run.replayed);
     oz_free(run.fresh);
     return status;
+}
+
+/* What is damaged again after it was rebuilt has another cause than the disk. */
+enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_error *err)
+{
+    bool damaged, again;
+    enum oz_status status = run_once(config, &damaged, err);
+    if (status != OZ_CORRUPT || !damaged || config->delivery != OZ_EXACTLY_ONCE) return status;
+    oz_warn("%s", err->message);
+    return run_once(config, &again, err);
 }

@@ -80,7 +80,7 @@ static void open_all(struct bench *b)
     struct oz_error err;
     strcpy(b->dir, "/tmp/ouzel-bench-XXXXXX");
     if (!mkdtemp(b->dir)) must(oz_error_set(&err, OZ_ENVIRONMENT, "no folder %s", b->dir), &err);
-    must(oz_store_open(b->dir, STORE_BYTES, &b->store, &err), &err);
+    must(oz_store_open(b->dir, STORE_BYTES, false, &b->store, &err), &err);
     struct oz_engine_config engine = {.program = b->prg,
                                       .store = b->store,
                                       .n_workers = 1,

@@ -49,7 +49,7 @@ static void set_up(struct world *w, uint32_t rows_per_s)
     assert_non_null(mkdtemp(w->dir));
     if (oz_program_load(PIPELINE, NULL, 0, 0, &w->prg, &mistakes, &err) != OZ_OK)
         fail_msg("%s\n%s", err.message, oz_buf_string(&mistakes.text));
-    assert_int_equal(oz_store_open(w->dir, 16 << 20, &w->store, &err), OZ_OK);
+    assert_int_equal(oz_store_open(w->dir, 16 << 20, false, &w->store, &err), OZ_OK);
     struct oz_engine_config config = {.program = w->prg,
                                       .store = w->store,
                                       .n_workers = WORKERS,

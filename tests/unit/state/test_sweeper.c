@@ -75,7 +75,7 @@ static void set_up(struct world *w)
     w->seed = 11;
     scratch_make(w->dir);
     oz_sealed_init(&w->sealed);
-    assert_int_equal(oz_store_open(w->dir, 16 << 20, &w->store, &err), OZ_OK);
+    assert_int_equal(oz_store_open(w->dir, 16 << 20, false, &w->store, &err), OZ_OK);
     assert_int_equal(oz_store_set_meta(w->store, "{}", 2, &err), OZ_OK);
     for (uint32_t i = 0; i < ROWS; i++)
         if (next_random(&w->seed) % 3) put(w, i, true);
