@@ -5,7 +5,7 @@
  * Bounds: it works a tenth of its time at most, goes over OZ_SWEEP_ROWS_EACH rows for one that may
  * be retired, and waits while a handful of keys is not taken. After a round that retired little it
  * rests as long as many rounds take, so that a store in which nothing is due costs next to nothing;
- * after one that retired much the next follows at once. No round begins before a clock has moved.
+ * after one that retired much the next follows at once. No round begins before a clock has moved or rows were stored.
  * Threads: its own, which calls is_due() and moves(); all functions are one other thread's. Errors:
  * the store's, told with the next take. */
 #ifndef OZ_STATE_SWEEPER_H
@@ -19,7 +19,7 @@ struct oz_sweeper_config {
     uint32_t rows_per_s; /* that are retired at most */
     int64_t rest_us;     /* between two rounds, at least */
     bool (*is_due)(void *ctx, const struct oz_store_row *row);
-    uint64_t (*moves)(void *ctx); /* how often a clock has moved */
+    uint64_t (*moves)(void *ctx); /* changes when more may be due than before */
     void *ctx;
 };
 

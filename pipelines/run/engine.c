@@ -1,5 +1,6 @@
 #include "pipelines/run/engine.h"
 
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -43,6 +44,7 @@ struct oz_engine {
     struct oz_batch batch;
     uint64_t records, tombstones, scored, late_events, duplicates;
     uint64_t epoch; /* that changes now belong to */
+    _Atomic uint64_t stored_epoch;
     const int64_t *now_us;
     struct {
         uint32_t entity;
@@ -621,9 +623,15 @@ enum oz_status oz_engine_seal(struct oz_engine *eng, struct oz_sealed *sealed, s
 
 void oz_engine_stored(struct oz_engine *eng, uint64_t epoch)
 {
+    atomic_store(&eng->stored_epoch, epoch);
     for (uint32_t w = 0; w < eng->n_workers; w++)
         for (uint32_t e = 0; e < eng->plan->n_entities; e++)
             oz_cache_stored(eng->worker[w].cache[e], epoch);
+}
+
+uint64_t oz_engine_stored_epoch(const struct oz_engine *eng)
+{
+    return atomic_load(&eng->stored_epoch);
 }
 
 void oz_engine_drop(struct oz_engine *eng)

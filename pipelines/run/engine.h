@@ -87,6 +87,7 @@ uint64_t oz_engine_epoch(const struct oz_engine *engine);
 enum oz_status oz_engine_seal(struct oz_engine *engine, struct oz_sealed *sealed, size_t *ret_parts,
                               struct oz_error *err) OZ_MUST_USE;
 void oz_engine_stored(struct oz_engine *engine, uint64_t epoch);
+uint64_t oz_engine_stored_epoch(const struct oz_engine *engine); /* the newest; from any thread */
 void oz_engine_drop(
     struct oz_engine *engine); /* after an abort; what is committed must be stored first */
 /* Rows of this partition in memory, all of them stored, are not what the store has now. */

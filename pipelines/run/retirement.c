@@ -36,9 +36,11 @@ static bool is_due(void *ctx, const struct oz_store_row *row)
     return ends_us <= oz_row_clock_us(rt->clock, row->entity, row->partition);
 }
 
+/* Rows may be due, too, that were stored behind the sweeper's back. */
 static uint64_t moves(void *ctx)
 {
-    return oz_row_clock_moves(((struct oz_retirement *)ctx)->clock);
+    const struct oz_retirement *rt = ctx;
+    return oz_row_clock_moves(rt->clock) + oz_engine_stored_epoch(rt->config.engine);
 }
 
 enum oz_status oz_retirement_new(const struct oz_retirement_config *config,
