@@ -5,7 +5,8 @@
  * Bounds: it works a tenth of its time at most, goes over OZ_SWEEP_ROWS_EACH rows for one that may
  * be retired, and waits while a handful of keys is not taken. After a round that retired little it
  * rests as long as many rounds take, so that a store in which nothing is due costs next to nothing;
- * after one that retired much the next follows at once. No round begins before a clock has moved or rows were stored.
+ * after one that retired much the next follows at once. No round begins before a clock has moved or
+ * rows were stored.
  * Threads: its own, which calls is_due() and moves(); all functions are one other thread's. Errors:
  * the store's, told with the next take. */
 #ifndef OZ_STATE_SWEEPER_H

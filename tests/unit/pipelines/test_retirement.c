@@ -248,6 +248,27 @@ static void an_abort_takes_it_back(void **state)
     tear_down(&w);
 }
 
+/* The store is slow: the clock has long stopped when the rows get there. */
+static void rows_that_are_stored_late_leave(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct oz_retirement_stats stats = {0};
+    set_up(&w, 1000000);
+    for (uint32_t i = 0; i < 100; i++) make_record(i, i, i, BEGIN_US + i);
+    do_batch(&w, 100);
+    for (uint32_t i = 0; i < 40; i++)
+        make_record(i, 100000 + i, 1000 + i, BEGIN_US + 9 * OZ_US_PER_DAY);
+    do_batch(&w, 40);
+    while (stats.rounds < 1) usleep(1000), oz_retirement_get_stats(w.retirement, &stats);
+    usleep(200000); /* a round that had begun before is over */
+    seal_and_store(&w);
+    do step(&w, NULL);
+    while (stored(&w).all > 80);
+    assert_int_equal(retired(&w), 200);
+    tear_down(&w);
+}
+
 static void a_row_returns_in_its_last_epoch(void **state)
 {
     (void)state;
@@ -273,6 +294,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rows_leave_and_come_back),
                                        cmocka_unit_test(an_abort_takes_it_back),
+                                       cmocka_unit_test(rows_that_are_stored_late_leave),
                                        cmocka_unit_test(a_row_returns_in_its_last_epoch)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
