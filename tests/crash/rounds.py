@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import checker  # noqa: E402
@@ -39,6 +40,7 @@ PACE = {"group": 160, "alone": 80, "at_least_once": 80}  # ms a batch: the input
 HOLD = 2000  # ms that a point holds the process, so that the broker goes while it is there
 EVENTS = 40000
 PATIENCE = 300  # s, for what must come
+NAMES = ["a", "b", "c", "rebuilt"]
 HOPE = 30  # s, for what a round can do without
 
 
@@ -75,7 +77,7 @@ class Round:
         self.topics, sources = inputs.sources()
         self.first = Pipeline(self.broker.address, folder, f"rounds-{seed}", ROOT / "tests/e2e" / FILE[self.kind],
                               [*sources, *settings_of(self.kind)])
-        self.members = [Member(self.first, name, []) for name in "abc"]
+        self.members = [Member(self.first, name, []) for name in NAMES[:faults.MEMBERS]]
         self.up, self.done, self.missed, self.restarts = set(begin), [], 0, collections.Counter()
         self.ends = None
 
@@ -93,7 +95,7 @@ class Round:
         member.arm = (arm, pace)
         self.trace(who).unlink(missing_ok=True)
         parts = [f"trace={self.trace(who)}", f"batch-start:every={PACE[self.kind]}" if pace else "", arm]
-        self.say(f"start {'abc'[who]} {arm}")
+        self.say(f"start {NAMES[who]} {arm}")
         member.start(fault=",".join(p for p in parts if p))
         self.up.add(who)
 
@@ -107,10 +109,10 @@ class Round:
             if code is None:
                 continue
             text = self.members[who].log_text()
-            check(code == 7, f"{'abc'[who]} ended with {code}:\n{text[-3000:]}")
+            check(code == 7, f"{NAMES[who]} ended with {code}:\n{text[-3000:]}")
             self.restarts[text.strip().splitlines()[-1].split(" ", 1)[-1][:160]] += 1
             check(sum(self.restarts.values()) < 100, f"it ends again and again:\n{text[-3000:]}")
-            self.say(f"{'abc'[who]} ended with 7")
+            self.say(f"{NAMES[who]} ended with 7")
             arm, pace = self.members[who].arm
             self.spawn(who, arm, pace)
 
@@ -140,16 +142,22 @@ class Round:
         if there:
             self.note(kind, step)
 
+    def wait_for_end(self, who):
+        """After a SIGTERM; one that comes before the process has looked at anything ends it at once."""
+        member = self.members[who]
+        try:
+            code = member.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired as late:
+            raise Failure(f"SIGTERM did not end it:\n{member.log_text()[-3000:]}") from late
+        check(code in (0, 7) or (code == -signal.SIGTERM and "running: " not in member.log_text()),
+              f"SIGTERM ended with {code}:\n{member.log_text()[-3000:]}")
+
     def term(self, who, kind="term"):
         step = faults.step_of(self.trace(who))
         process = self.members[who].process
         there = process.poll() is None
         process.send_signal(signal.SIGTERM)
-        try:
-            code = process.wait(PATIENCE)
-        except subprocess.TimeoutExpired as late:
-            raise Failure(f"SIGTERM did not end it:\n{self.members[who].log_text()[-3000:]}") from late
-        check(code in (0, 7), f"SIGTERM ended with {code}:\n{self.members[who].log_text()[-3000:]}")
+        self.wait_for_end(who)
         if there:
             self.note(kind, step)
 
@@ -314,8 +322,7 @@ class Round:
             self.tend()
             self.members[who].process.send_signal(signal.SIGTERM)
         for who in members:
-            code = self.members[who].process.wait(PATIENCE)
-            check(code in (0, 7), f"SIGTERM ended with {code}:\n{self.members[who].log_text()[-3000:]}")
+            self.wait_for_end(who)
         for who in members:
             self.spawn(who, pace=False)
         check(self.wait(self.is_read, PATIENCE), "the input is not read to its end:\n"
@@ -326,9 +333,8 @@ class Round:
 
     def rebuilt(self):
         """A process with no folder takes all of it over."""
-        last = Member(self.first, "a", [])
+        last = Member(self.first, "a", [f"state.dir={self.folder / 'rebuilt'}"])
         last.state = self.folder / "rebuilt"
-        last.settings = [*last.settings, f"state.dir={last.state}"]
         self.members.append(last)
         who = len(self.members) - 1
         self.spawn(who, pace=False)
@@ -403,7 +409,8 @@ def one(inputs, seed, n, totals):
         said, bad = str(verdict), "\n".join(verdict.examples)
         if verdict.is_clean():
             done.forget()
-    except (Failure, KafkaException, subprocess.SubprocessError, OSError) as failure:
+    except Exception as failure:  # a mistake of these programs fails the round, too
+        traceback.print_exc(file=sys.stdout) if not isinstance(failure, (Failure, KafkaException)) else None
         said, bad = "not judged", f"{type(failure).__name__}: {failure}"
     finally:
         for process in RUNNING:
