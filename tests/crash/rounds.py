@@ -32,8 +32,9 @@ from harness import ROOT, RUNNING, Broker, Failure, Pipeline, check, client, hig
 from test_group import Member, partitions  # noqa: E402
 from test_run import load  # noqa: E402
 
-SETTINGS = ["epoch.every=20ms", "epoch.rows=400", "batch.rows=40", "state.flush=60ms", "max_idle=10m",
-            "kafka.session.timeout.ms=3000", "kafka.transaction.timeout.ms=4000"]
+SETTINGS = ["epoch.every=20ms", "epoch.rows=400", "batch.rows=40", "state.flush=60ms", "max_idle=10m"]
+SHORT = ["kafka.session.timeout.ms=4000", "kafka.heartbeat.interval.ms=500"]  # a long pause must outlast them
+OF_TRANSACTIONS = ["kafka.transaction.timeout.ms=4000"]
 FILE = {"group": "cards.yaml", "alone": "pipeline.yaml", "at_least_once": "pipeline.yaml"}
 ENTITIES = {"group": ["card"], "alone": ["card", "shop"], "at_least_once": ["card", "shop"]}
 PACE = {"group": 160, "alone": 80, "at_least_once": 80}  # ms a batch: the input must outlast the faults
@@ -62,7 +63,7 @@ class Inputs:
     def undisturbed(self, kind):
         if kind not in self.whole:
             topics, sources = self.sources()
-            pipeline = Pipeline(self.broker.address, self.folder, f"rounds-whole-{kind}", ROOT / "tests/e2e" / FILE[kind],
+            pipeline = Pipeline(self.broker.address, self.folder, f"rounds-whole-{kind.replace('_', '-')}", ROOT / "tests/e2e" / FILE[kind],
                                 [*sources, *settings_of(kind)])
             pipeline.run_through(topics)
             self.whole[kind] = checker.Left(pipeline, [pipeline], {"tx": topics[0], "labels": topics[1]}, ENTITIES[kind])
@@ -76,7 +77,8 @@ class Round:
         self.whole = inputs.undisturbed(self.kind)
         self.topics, sources = inputs.sources()
         self.first = Pipeline(self.broker.address, folder, f"rounds-{seed}", ROOT / "tests/e2e" / FILE[self.kind],
-                              [*sources, *settings_of(self.kind)])
+                              [*sources, *settings_of(self.kind), *SHORT,
+                               *(OF_TRANSACTIONS if self.kind != "at_least_once" else [])])
         self.members = [Member(self.first, name, []) for name in NAMES[:faults.MEMBERS]]
         self.up, self.done, self.missed, self.restarts = set(begin), [], 0, collections.Counter()
         self.ends = None
