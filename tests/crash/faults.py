@@ -22,14 +22,15 @@ CALLS = ["seal-produce", "offsets-start", "offsets-sent", "commit-start"]  # tho
 MEMBERS = 3
 
 # How often each is drawn, by the kind of round.
-COMMON = {"kill": 3, "kill_at": 4, "term": 1, "pause": 1, "long_pause": 2, "broker_kill": 2, "broker_pause": 2, "outage": 1}
+COMMON = {"kill": 3, "kill_at": 4, "term": 1, "pause": 1, "long_pause": 2, "broker_kill": 2, "broker_pause": 2,
+          "outage": 1}
 WEIGHTS = {
     "group": {**COMMON, "join": 4, "leave": 3, "lost_folder": 2, "refused": 1},
     "alone": {**COMMON, "lost_folder": 2, "refused": 2},
     "at_least_once": COMMON,
 }
-BROKER = {"broker_kill", "broker_pause", "outage"}
-REBALANCE = {"join", "leave", "long_pause"}
+OF_BROKER = {"broker_kill", "broker_pause"}
+OF_GROUP = {"join", "leave", "pause", "long_pause"}
 KINDS = ["group", "alone", "group", "at_least_once"]
 
 
@@ -71,17 +72,19 @@ def step_of(path):
 
 
 class Fault:
-    """kind; who: the member; point and nth: where, else after `delay` seconds; `by`: how a member that
-    has to be armed is brought down before, itself a fault; seconds: how long; settle: whether what follows is waited for."""
+    """kind; who: the member; point and nth: where, else after `delay` seconds; by: how a member that has to
+    be armed is brought down before, itself a fault; seconds: how long it lasts; settle: whether what
+    follows from it is waited for."""
 
-    def __init__(self, kind, who, rng, delivery_has_transactions):
-        points = [p for p in EPOCH if delivery_has_transactions or p not in OF_TRANSACTIONS]
+    def __init__(self, kind, who, rng, has_transactions):
+        points = [p for p in EPOCH if has_transactions or p not in OF_TRANSACTIONS]
         self.kind, self.who = kind, who
         self.delay = round(rng.uniform(0, 2), 2)
         self.by = rng.choice(["kill", "term"])
         at_point = kind == "kill_at" or (kind not in ("kill", "term", "join", "leave") and rng.random() < 0.6)
         self.point, self.nth = (rng.choice(points), rng.randint(1, 8)) if at_point else (None, 0)
-        self.seconds = round({"pause": rng.uniform(0.3, 2), "long_pause": rng.uniform(5, 7)}.get(kind, rng.uniform(0.2, 4)), 2)
+        low, high = {"pause": (0.3, 2), "long_pause": (5, 7)}.get(kind, (0.2, 4))
+        self.seconds = round(rng.uniform(low, high), 2)
         self.settle = rng.random() < 0.5
         if kind == "refused":
             self.point, self.nth = rng.choice([c for c in CALLS if c in points]), rng.randint(1, 8)

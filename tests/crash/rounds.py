@@ -63,10 +63,12 @@ class Inputs:
     def undisturbed(self, kind):
         if kind not in self.whole:
             topics, sources = self.sources()
-            pipeline = Pipeline(self.broker.address, self.folder, f"rounds-whole-{kind.replace('_', '-')}", ROOT / "tests/e2e" / FILE[kind],
+            name = f"rounds-whole-{kind.replace('_', '-')}"
+            pipeline = Pipeline(self.broker.address, self.folder, name, ROOT / "tests/e2e" / FILE[kind],
                                 [*sources, *settings_of(kind)])
             pipeline.run_through(topics)
-            self.whole[kind] = checker.Left(pipeline, [pipeline], {"tx": topics[0], "labels": topics[1]}, ENTITIES[kind])
+            by_name = {"tx": topics[0], "labels": topics[1]}
+            self.whole[kind] = checker.Left(pipeline, [pipeline], by_name, ENTITIES[kind])
         return self.whole[kind]
 
 
@@ -81,7 +83,7 @@ class Round:
                                *(OF_TRANSACTIONS if self.kind != "at_least_once" else [])])
         self.members = [Member(self.first, name, []) for name in NAMES[:faults.MEMBERS]]
         self.up, self.done, self.missed, self.restarts = set(begin), [], 0, collections.Counter()
-        self.ends = None
+        self.ends, self.cut = None, 0  # faults of the plan that the input's end came before
 
     # ---- processes
 
@@ -311,7 +313,7 @@ class Round:
             self.spawn(who)
         for fault in self.plan:
             if not self.left():
-                self.say("the input ended")
+                self.cut = len(self.plan) - self.plan.index(fault)
                 break
             self.tend()
             self.say(f"-- {fault}")
@@ -340,14 +342,14 @@ class Round:
         self.members.append(last)
         who = len(self.members) - 1
         self.spawn(who, pace=False)
-        check(self.wait(lambda: partitions(last) == 4, PATIENCE), f"it does not get all partitions:\n{last.log_text()[-2000:]}")
+        check(self.wait(lambda: partitions(last) == 4, PATIENCE),
+              f"it does not get all partitions:\n{last.log_text()[-2000:]}")
         last.stop(PATIENCE)
         self.up.clear()
         return last
 
     def verdict(self):
-        folders = self.members[:]
-        folders = [m for m in folders if m.state.exists()]
+        folders = [m for m in self.members if m.state.exists()]
         order = "exact" if self.kind != "group" else "source"
         sources = {"tx": self.topics[0], "labels": self.topics[1]}
         repeats = self.kind == "at_least_once"
@@ -367,7 +369,7 @@ class Round:
 
 class Totals:
     def __init__(self):
-        self.rounds, self.failed, self.count, self.missed = 0, [], collections.Counter(), 0
+        self.rounds, self.failed, self.count, self.missed, self.cut = 0, [], collections.Counter(), 0, 0
         self.missing = self.doubled = self.different = self.repeats = 0
         self.restarts = collections.Counter()
 
@@ -375,6 +377,7 @@ class Totals:
         self.rounds += 1
         self.count.update(done.done)
         self.missed += done.missed
+        self.cut += done.cut
         self.restarts.update(done.restarts)
 
     def faults(self):
@@ -389,9 +392,10 @@ class Totals:
         print(f"{'all':14}" + "".join(f"{n or '.':>10}" for n in row) + f"{sum(row):>10}")
         for why, n in self.restarts.most_common():
             print(f"started again after it had ended with 7, {n} times: {why}")
-        of = {k: sum(n for (kind, _), n in self.count.items() if kind in k) for k in (frozenset(faults.BROKER), frozenset(faults.REBALANCE | {"pause"}))}
-        print(f"{self.rounds} rounds, {self.faults()} faults ({of[frozenset(faults.BROKER)]} of the broker, "
-              f"{of[frozenset(faults.REBALANCE | {'pause'})]} pauses, joins and leaves), {self.missed} points not reached: "
+        of_broker, of_group = (sum(n for (kind, _), n in self.count.items() if kind in kinds)
+                               for kinds in (faults.OF_BROKER, faults.OF_GROUP))
+        print(f"{self.rounds} rounds, {self.faults()} faults ({of_broker} of the broker, {of_group} pauses, joins and "
+              f"leaves); {self.missed} points not reached, {self.cut} faults left out at the input's end\n"
               f"missing {self.missing}, doubled {self.doubled}, different {self.different}, "
               f"repeats {self.repeats} (at least once), rounds that failed {len(self.failed)} {self.failed}", flush=True)
 
@@ -412,7 +416,8 @@ def one(inputs, seed, n, totals):
         if verdict.is_clean():
             done.forget()
     except Exception as failure:  # a mistake of these programs fails the round, too
-        traceback.print_exc(file=sys.stdout) if not isinstance(failure, (Failure, KafkaException)) else None
+        if not isinstance(failure, (Failure, KafkaException)):
+            traceback.print_exc(file=sys.stdout)
         said, bad = "not judged", f"{type(failure).__name__}: {failure}"
     finally:
         for process in RUNNING:
@@ -422,9 +427,10 @@ def one(inputs, seed, n, totals):
         RUNNING.clear()
     if done:
         totals.add(done)
-    made = ", ".join(f"{k} {n}" for k, n in sorted(collections.Counter(k for k, _ in done.done).items())) if done else ""
-    print(f"{'FAILED' if bad else 'ok':7} seed {seed:<6} {done.kind if done else '':14} {len(done.done) if done else 0:3} faults "
-          f"({made}): {said}  {time.time() - start:.0f} s", flush=True)
+    kinds = collections.Counter(k for k, _ in done.done) if done else {}
+    made = ", ".join(f"{k} {n}" for k, n in sorted(kinds.items()))
+    print(f"{'FAILED' if bad else 'ok':7} seed {seed:<6} {faults.kind_of(seed):14} {sum(kinds.values()):3} faults ({made}): "
+          f"{said}  {time.time() - start:.0f} s", flush=True)
     if bad:
         totals.failed.append(seed)
         print(f"{bad}\n  kept: {folder}\n  again: ./dev test crash --rounds 1 --seed {seed} --faults {n}", flush=True)
@@ -450,7 +456,7 @@ def run(options):
 def main():
     parser = argparse.ArgumentParser(prog="./dev test crash", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=1, help="of the first round; each further one has the next")
+    parser.add_argument("--seed", type=int, default=1, help="of the first round; each next round has the next one")
     parser.add_argument("--seeds", type=int, nargs="+", help="these instead")
     parser.add_argument("--faults", type=int, default=14, help="planned a round")
     parser.add_argument("--at-least", type=int, default=0, help="fewer faults in all are an error")
