@@ -446,9 +446,11 @@ def run(options):
             print("skipped: $KAFKA is not ours to kill")
             return 0
         inputs = Inputs(broker, pathlib.Path(folder))
-        for seed in seeds:
-            one(inputs, seed, options.faults, totals)
-        totals.show()
+        try:
+            for seed in seeds:
+                one(inputs, seed, options.faults, totals)
+        finally:
+            totals.show()  # of what there was, when a SIGTERM ends it
     check(totals.faults() >= options.at_least, f"{totals.faults()} faults, {options.at_least} were wanted")
     return 1 if totals.failed else 0
 
