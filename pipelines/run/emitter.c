@@ -47,6 +47,8 @@ struct oz_emitter {
     size_t waiting_bytes; /* of boxes that were sent and not emitted */
     enum oz_status status;
     struct oz_error err;
+    enum oz_status abort_status; /* of the abort that was asked for last */
+    struct oz_error abort_err;
     struct oz_emitter_stats stats;
     struct oz_histogram commit_us;
 };
@@ -91,7 +93,7 @@ static void recycle_epoch(struct oz_emitter *em, struct oz_epoch *ep)
     bool is_large = epoch_bytes(em, ep) > kept_bytes(em, OZ_EMITTER_EPOCHS);
     for (uint32_t w = 0; w < em->n_workers; w++)
         is_large ? oz_sealed_clear(&ep->sealed[w]) : oz_sealed_reset(&ep->sealed[w]);
-    ep->flush = false;
+    ep->flush = ep->ends_abort = false;
     put_back(&em->free_epochs, ep);
 }
 
@@ -215,7 +217,9 @@ static enum oz_status note_ends(struct oz_emitter *em, const struct oz_epoch *ep
     return cl->ends(cl->ctx, &em->ends.pos, err);
 }
 
-static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, struct oz_error *err)
+/* What is committed goes to the store, even if what follows fails: *ret_committed. */
+static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, bool *ret_committed,
+                                 struct oz_error *err)
 {
     OZ_TRY(open_transaction(em, err));
     int64_t start = oz_monotonic_us();
@@ -238,6 +242,7 @@ static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, str
     pthread_mutex_unlock(&em->mutex);
     em->n_held = ep->flush ? 0 : em->n_held + 1;
     em->held_bytes = ep->flush ? 0 : em->held_bytes + epoch_bytes(em, ep);
+    *ret_committed = true;
     return ep->flush ? note_ends(em, ep, err) : OZ_OK;
 }
 
@@ -248,6 +253,7 @@ static enum oz_status emit_abort(struct oz_emitter *em, struct oz_epoch *ep, str
     OZ_TRY(injected(OZ_FAULT_ABORT_START, err));
     if (em->config.exactly_once) OZ_TRY(oz_sink_abort(em->config.sink, err));
     em->open = false;
+    ep->ends_abort = true;
     pthread_mutex_lock(&em->mutex);
     oz_positions_copy(&ep->pos, &em->committed_pos);
     ep->number = em->committed;
@@ -280,12 +286,10 @@ static void handle(struct oz_emitter *em, struct item *item)
     } else if (!failed(em)) {
         if (item->kind == ITEM_BOX)
             status = emit_box(em, item->box, &err);
-        else {
-            status = emit_epoch(em, item->epoch, &err);
-            to_store = status == OZ_OK;
-        }
+        else
+            status = emit_epoch(em, item->epoch, &to_store, &err);
     }
-    if (status != OZ_OK) fail(em, status, &err);
+    if (status != OZ_OK && item->kind != ITEM_ABORT) fail(em, status, &err);
     if (item->box) recycle_box(em, item);
     if (item->epoch) {
         if (to_store)
@@ -295,6 +299,8 @@ static void handle(struct oz_emitter *em, struct item *item)
     }
     if (item->kind == ITEM_ABORT && !to_store) {
         pthread_mutex_lock(&em->mutex);
+        em->abort_status = status == OZ_ABORT ? OZ_BROKER : status;
+        em->abort_err = err;
         em->aborting = false;
         pthread_cond_broadcast(&em->changed);
         pthread_mutex_unlock(&em->mutex);
@@ -368,6 +374,7 @@ static void store_epoch(struct oz_emitter *em, struct oz_epoch *ep)
     if (!ep->flush) return;
     enum oz_status status = store_held(em, ep, &parts, &err);
     uint64_t number = ep->number;
+    bool ends_abort = ep->ends_abort;
     for (size_t i = 0; i < em->n_to_write; i++) recycle_epoch(em, em->held[i]);
     em->n_to_write = 0;
     if (status != OZ_OK)
@@ -375,7 +382,8 @@ static void store_epoch(struct oz_emitter *em, struct oz_epoch *ep)
     else
         oz_engine_stored(em->config.engine, number);
     pthread_mutex_lock(&em->mutex);
-    em->aborting = false;
+    /* An epoch from before an abort may be stored while the abort still waits for its turn. */
+    if (ends_abort) em->aborting = false;
     em->stats.stored_parts += parts;
     if (status == OZ_OK) em->stored = number;
     pthread_cond_broadcast(&em->changed);
@@ -578,12 +586,17 @@ enum oz_status oz_emitter_abort(struct oz_emitter *em, struct oz_positions *ret_
     pthread_mutex_lock(&em->mutex);
     OZ_ASSERT(em->status == OZ_ABORT);
     em->aborting = true;
+    em->abort_status = OZ_OK;
     pthread_mutex_unlock(&em->mutex);
     send(em, ITEM_ABORT, NULL, ep);
     pthread_mutex_lock(&em->mutex);
     struct oz_error why = em->err;
     while (em->aborting) pthread_cond_wait(&em->changed, &em->mutex);
-    enum oz_status status = em->stored == em->committed ? OZ_OK : OZ_BROKER;
+    enum oz_status status = em->abort_status;
+    if (status != OZ_OK)
+        why = em->abort_err;
+    else if (em->stored != em->committed)
+        status = OZ_BROKER;
     if (status == OZ_OK) {
         em->status = OZ_OK;
         em->sealed = em->committed;

@@ -29,6 +29,7 @@ struct oz_epoch {
     struct oz_positions pos;
     struct oz_buf ledger; /* its record, without the end */
     bool flush;           /* the store is to be written with this one */
+    bool ends_abort;      /* it came with an abort, which is over when it is stored */
 };
 
 struct oz_emitter_config {

@@ -425,6 +425,7 @@ static enum oz_status look_at_crash(struct runner *run, struct oz_error *err)
 static enum oz_status take_over(struct runner *run, struct oz_error *err)
 {
     const bool *owned = oz_kafka_source_owned(run->source);
+    (void)oz_fault(OZ_FAULT_TAKE_OVER);
     OZ_TRY(check_offer(run, owned, err));
     struct oz_resume_config resume = {
         .program = run->prg,
@@ -490,6 +491,7 @@ static enum oz_status hand_over(struct runner *run, struct oz_error *err)
     else if ((status = drain(run, err)) == OZ_ABORT)
         status = drop_epoch(run, err->message, err);
     OZ_TRY(status);
+    (void)oz_fault(OZ_FAULT_HAND_OVER);
     oz_info("the group moves partitions: rows and offsets are committed");
     run->dirty = false;
     run->rows_since_seal = 0;
