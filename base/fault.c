@@ -1,15 +1,20 @@
 #include "base/fault.h"
 #include "base/memory.h"
 #include "base/nearest.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { ARMED_MAX = 32, NUMBER_MAX = 100000000, POISON_BYTES = 64 };
+enum { ARMED_MAX = 32, NUMBER_MAX = 100000000, POISON_BYTES = 64, PATH_BYTES = 1024 };
 #define POISON    "poison-record"
 #define NO_MEMORY "no-memory"
+#define TRACE     "trace="
 enum effect { EFFECT_KILL, EFFECT_FAIL, EFFECT_SKIP, EFFECT_SLEEP };
 
 struct armed {
@@ -23,6 +28,7 @@ bool oz_fault_armed;
 static struct armed armed[ARMED_MAX];
 static size_t n_armed;
 static _Atomic unsigned passes[OZ_FAULT_COUNT];
+static struct oz_fault_trace *trace; /* NULL: none is kept */
 
 /* A text of a record's value, and the signal that it raises; 0: none. */
 static struct {
@@ -69,8 +75,8 @@ static enum oz_status unknown_name(const char *s, size_t len, struct oz_error *e
         at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? ", " : "", names[i]);
     const char *nearest = oz_nearest(s, len, names, OZ_FAULT_COUNT);
     OZ_FAIL(err, OZ_USAGE,
-            "OUZEL_FAULT: there is no fault point \"%.*s\"%s%s%s; there are %s, " NO_MEMORY
-            " and " POISON,
+            "OUZEL_FAULT: there is no fault point \"%.*s\"%s%s%s; there are %s, " POISON
+            ", " NO_MEMORY " and " TRACE,
             (int)OZ_MIN(len, (size_t)64), s, nearest ? ", did you mean \"" : "",
             nearest ? nearest : "", nearest ? "\"" : "", list);
 }
@@ -117,6 +123,40 @@ static enum oz_status parse_no_memory(const char *s, size_t len, struct oz_error
         OZ_FAIL(err, OZ_USAGE, "OUZEL_FAULT: write " NO_MEMORY ":nth, a number from 1");
     oz_fail_allocation(nth);
     return OZ_OK;
+}
+
+static bool is_trace(const char *s, size_t len)
+{
+    return len >= strlen(TRACE) && !memcmp(s, TRACE, strlen(TRACE));
+}
+
+static enum oz_status open_trace(const char *s, size_t len, struct oz_error *err)
+{
+    char path[PATH_BYTES];
+    const char *name = s + strlen(TRACE);
+    len -= strlen(TRACE);
+    if (!len || len >= sizeof(path))
+        OZ_FAIL(err, OZ_USAGE, "OUZEL_FAULT: write " TRACE "FILE, 1 to %d bytes of it",
+                PATH_BYTES - 1);
+    memcpy(path, name, len);
+    path[len] = 0;
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    void *at = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, sizeof(*trace)) == 0)
+        at = mmap(NULL, sizeof(*trace), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    int reason = errno;
+    if (fd >= 0) (void)close(fd);
+    if (at == MAP_FAILED)
+        OZ_FAIL(err, OZ_USAGE, "OUZEL_FAULT: cannot keep a trace in %s: %s", path,
+                strerror(reason));
+    trace = at;
+    return OZ_OK;
+}
+
+static void close_trace(void)
+{
+    if (trace) (void)munmap(trace, sizeof(*trace));
+    trace = NULL;
 }
 
 /* Reads name[:nth][=effect] from s[0, len). */
@@ -169,6 +209,7 @@ enum oz_status oz_fault_setup(const char *spec, struct oz_error *err)
     oz_fault_armed = false;
     n_armed = 0;
     poison.signo = 0;
+    close_trace();
     for (int i = 0; i < OZ_FAULT_COUNT; i++) atomic_store(&passes[i], 0);
     if (!spec || !*spec) return OZ_OK;
 
@@ -180,6 +221,8 @@ enum oz_status oz_fault_setup(const char *spec, struct oz_error *err)
             OZ_TRY(parse_poison(s, len, err));
         else if (is_no_memory(s, len))
             OZ_TRY(parse_no_memory(s, len, err));
+        else if (is_trace(s, len))
+            OZ_TRY(open_trace(s, len, err));
         else
             OZ_TRY(parse_entry(s, len, &armed[n++], err));
         if (!s[len]) break;
@@ -202,6 +245,10 @@ enum oz_fault_effect oz_fault_slow(enum oz_fault fault)
     OZ_ASSERT((unsigned)fault < OZ_FAULT_COUNT);
     enum oz_fault_effect effect = OZ_FAULT_NONE;
     unsigned pass = atomic_fetch_add(&passes[fault], 1) + 1;
+    if (trace) {
+        atomic_store(&trace->point[fault].newest, atomic_fetch_add(&trace->all, 1) + 1);
+        atomic_store(&trace->point[fault].passes, pass);
+    }
     for (size_t i = 0; i < n_armed; i++) {
         if (armed[i].fault != fault || (armed[i].nth && armed[i].nth != pass)) continue;
         switch (armed[i].effect) {

@@ -6,6 +6,8 @@
  * "poison-record[:segv|bus|fpe|abrt|kill]=text" (segv when left out; no comma in the text) raises
  * that signal on the thread that is about to decode a record whose value has the text in it.
  * "no-memory:nth" fails that allocation of ours from here on (oz_fail_allocation()).
+ * "trace=FILE" keeps an oz_fault_trace in FILE: how often each point was passed, and in what order;
+ * the file outlives a SIGKILL, so that a test can tell what the process was doing when it died.
  * Threads: any once set up, which comes before the first thread. The list below is the whole list:
  * an unknown name is refused at start. */
 #ifndef OZ_BASE_FAULT_H
@@ -25,7 +27,9 @@
     X(STORE_START, "store-start")     /* step 5: before the write batch */                         \
     X(STORE_DONE, "store-done")       /* step 5: after */                                          \
     X(REPLAY_PART, "replay-part")     /* restart: in the middle of the changelog's tail */         \
-    X(ABORT_START, "abort-start")     /* before an abort */
+    X(ABORT_START, "abort-start")     /* before an abort */                                        \
+    X(TAKE_OVER, "take-over")         /* start, rebalance: before partitions are restored */       \
+    X(HAND_OVER, "hand-over")         /* rebalance: all is committed, nothing given back yet */
 
 enum oz_fault {
 #define X(name, text) OZ_FAULT_##name,
@@ -34,6 +38,14 @@ enum oz_fault {
         OZ_FAULT_COUNT
 };
 enum oz_fault_effect { OZ_FAULT_NONE, OZ_FAULT_FAIL, OZ_FAULT_SKIP };
+
+/* In the order of the list above, native words. `newest` counts the passes of all points. */
+struct oz_fault_trace {
+    struct {
+        _Atomic uint64_t passes, newest;
+    } point[OZ_FAULT_COUNT];
+    _Atomic uint64_t all;
+};
 
 #ifdef __cplusplus
 extern "C" {

@@ -2,6 +2,7 @@
 #include "features/ring.h"
 #include "features/row_codec.h"
 #include "features/row_read.h"
+#include "features/row_retire.h"
 
 /* ---------- life */
 
@@ -207,6 +208,7 @@ static enum oz_status push_scored(struct oz_row_work *w, const struct oz_entry_e
 {
     const struct oz_ring_layout *rl = &w->layout->ring[0];
     struct oz_ring *r = oz_ring_of(w->layout, w->row, 0);
+    if (OZ_UNLIKELY(w->layout->ttl_us)) OZ_TRY(oz_row_apply_ttl(w, event->time_us));
     int64_t last_us = w->row->last_us;
     uint64_t self;
     bool settled = event->time_us >= last_us;

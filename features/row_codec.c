@@ -1,6 +1,7 @@
 #include "features/row_codec.h"
 #include "features/block_codec.h"
 #include "features/ring.h"
+#include "features/row_retire.h"
 
 enum { FLAG_INDEX = 1, FLAG_LAST = 2 };
 enum { RING_SATURATED = 1, RING_BASE = 2 };
@@ -102,7 +103,11 @@ static enum oz_status encode_main(struct oz_row_work *w, struct oz_buf *buf)
 
 enum oz_status oz_row_encode(struct oz_row_work *w, struct oz_sealed *sealed)
 {
-    if (w->row->changed) {
+    if (w->row->changed && oz_row_is_empty(w->layout, w->row)) {
+        OZ_TRY(oz_sealed_delete(sealed, OZ_PART_MAIN, w->err));
+        w->row->changed = false;
+        if (w->row->side) w->row->side->next_part = OZ_PART_FIRST_CHUNK;
+    } else if (w->row->changed) {
         struct oz_buf *buf = oz_sealed_begin(sealed, OZ_PART_MAIN, w->err);
         if (!buf) return OZ_NO_MEMORY;
         OZ_TRY(encode_main(w, buf));
@@ -152,6 +157,31 @@ static enum oz_status decode_tags(struct oz_row_work *w, struct oz_row_reader *r
         }
         if (t.bad || t.at != t.end) OZ_FAIL(w->err, OZ_CORRUPT, "tag %u of a row is damaged", tag);
     }
+}
+
+bool oz_row_read_summary(const uint8_t *payload, size_t len, struct oz_row_summary *ret_summary)
+{
+    struct oz_row_reader r = {payload, payload + len, false};
+    struct oz_row_summary sum = {OZ_TIME_NONE, OZ_TIME_NONE, OZ_TIME_NONE, false};
+    if (oz_read_u8(&r) != OZ_ROW_VERSION) return false;
+    if (oz_read_u8(&r) & FLAG_LAST) sum.last_us = read_time(&r);
+    (void)oz_read_varint(&r); /* the next part's number */
+    for (unsigned tag; (tag = oz_read_u8(&r)) != TAG_END && !r.bad;) {
+        uint64_t n = oz_read_varint(&r);
+        if (r.bad || n > (size_t)(r.end - r.at)) return false;
+        struct oz_row_reader t = {r.at, r.at + n, false};
+        r.at += n;
+        if (tag == TAG_COMPLETE_SINCE) sum.complete_since_us = read_time(&t);
+        while (tag == TAG_SUPPRESSIONS && t.at < t.end && !t.bad) {
+            (void)oz_read_varint(&t); /* the slot */
+            int64_t fired_us = read_time(&t);
+            sum.fired_us = OZ_MAX(sum.fired_us, fired_us);
+            sum.held_back |= oz_read_varint(&t) > 0;
+        }
+        r.bad |= t.bad;
+    }
+    *ret_summary = sum;
+    return !r.bad;
 }
 
 static void decode_base(const struct oz_ring_layout *rl, struct oz_row_reader *r, uint64_t *base)

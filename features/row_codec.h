@@ -17,7 +17,15 @@
 #define OZ_FEATURES_ROW_CODEC_H
 #include "features/row_parts.h"
 
+/* What stands in front of the events. False: the bytes are not those of a main part. */
+struct oz_row_summary {
+    int64_t last_us, complete_since_us; /* OZ_TIME_NONE: none */
+    int64_t fired_us;                   /* the newest alert that may hold others back */
+    bool held_back;                     /* some were, and no alert has told so yet */
+};
+bool oz_row_read_summary(const uint8_t *payload, size_t len, struct oz_row_summary *ret_summary);
 /* Into a row as after init. */
 enum oz_status oz_row_decode(struct oz_row_work *w, const uint8_t *payload, size_t len) OZ_MUST_USE;
+/* An empty row's main part is deleted. */
 enum oz_status oz_row_encode(struct oz_row_work *w, struct oz_sealed *sealed) OZ_MUST_USE;
 #endif

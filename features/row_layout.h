@@ -107,6 +107,7 @@ struct oz_read {
 struct oz_row_layout {
     uint32_t block_events, page_chunks;
     uint64_t max_row_events;
+    int64_t suppress_us, ttl_us; /* features/row_retire.h; 0: none */
     uint32_t n_rings, n_aggregates, n_bags, n_memos, n_suppressions;
     uint32_t row_bytes, suppressions_at, side_bytes, n_blocks_kept;
     struct oz_ring_layout *ring;

@@ -124,6 +124,25 @@ enum oz_status oz_store_scan_prefix(struct oz_store *store, struct oz_bytes pref
                                     bool (*each)(void *ctx, struct oz_bytes key,
                                                  struct oz_bytes value),
                                     void *ctx, struct oz_error *err) OZ_MUST_USE;
+/* The main parts of rows in the order of their keys, a piece at a time: a piece begins where the
+ * last one ended, whatever was written in between. What is read does not push anything out of the
+ * store's cache. */
+struct oz_store_walk {
+    struct oz_buf place;      /* the next piece begins here; empty: with the first row */
+    uint64_t n_rows, n_bytes; /* of the last piece, other parts' included */
+};
+struct oz_store_row {
+    uint32_t partition, key_len;
+    uint8_t entity;
+    const char *key;
+    struct oz_bytes value;
+};
+/* A piece ends behind rows_max rows, or when it has read bytes_max. *ret_end: it was the last, the
+ * next one begins anew. */
+enum oz_status oz_store_walk(struct oz_store *store, struct oz_store_walk *walk, uint64_t rows_max,
+                             uint64_t bytes_max,
+                             void (*each)(void *ctx, const struct oz_store_row *row), void *ctx,
+                             bool *ret_end, struct oz_error *err) OZ_MUST_USE;
 uint64_t oz_store_estimate_records(struct oz_store *store); /* about; for a progress bar */
 uint64_t oz_store_gets(const struct oz_store *store);       /* keys asked for so far */
 #endif

@@ -18,6 +18,8 @@ enum {
     LEVELS = 7,
     LEVELS_UNCOMPRESSED = 2,
     VIEW_TRIES = 40,
+    DELETES_WINDOW = 1024,
+    DELETES_MANY = 512,
 };
 #define MEMTABLE_BYTES_MIN    ((size_t)1 << 20)
 #define MEMTABLE_BYTES_MAX    ((size_t)64 << 20)
@@ -31,7 +33,7 @@ struct oz_store {
     rocksdb_column_family_handle_t *rows;
     rocksdb_cache_t *cache;
     rocksdb_options_t *options;
-    rocksdb_readoptions_t *read;
+    rocksdb_readoptions_t *read, *walk;
     rocksdb_writeoptions_t *write;
     rocksdb_writebatch_t *batch;
     struct oz_sort_key *due; /* of the write that is under way */
@@ -125,7 +127,12 @@ static void set_options(struct oz_store *store, size_t memory_bytes)
     rocksdb_options_set_keep_log_file_num(o, 1);
     rocksdb_options_set_stats_dump_period_sec(o, 0);
     set_table_options(store, cache);
+    /* A file with so many deletes close to each other is compacted without waiting for its turn:
+     * whoever walks over the rows would go through them again and again. */
+    rocksdb_options_add_compact_on_deletion_collector_factory(o, DELETES_WINDOW, DELETES_MANY);
     store->read = rocksdb_readoptions_create();
+    store->walk = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(store->walk, 0);
     store->write = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_memtable_insert_hint_per_batch(store->write, 1);
     store->batch = rocksdb_writebatch_create();
@@ -254,6 +261,7 @@ void oz_store_close(struct oz_store *store)
     if (store->batch) rocksdb_writebatch_destroy(store->batch);
     if (store->write) rocksdb_writeoptions_destroy(store->write);
     if (store->read) rocksdb_readoptions_destroy(store->read);
+    if (store->walk) rocksdb_readoptions_destroy(store->walk);
     if (store->options) rocksdb_options_destroy(store->options);
     if (store->cache) rocksdb_cache_destroy(store->cache);
     oz_folder_unlock(store->lock_fd);
@@ -582,6 +590,84 @@ enum oz_status oz_store_scan(struct oz_store *store,
                              void *ctx, struct oz_error *err)
 {
     return oz_store_scan_prefix(store, (struct oz_bytes){0}, each, ctx, err);
+}
+
+/* A row's main part, or false. */
+static bool take_row(rocksdb_iterator_t *it, struct oz_store_walk *walk, struct oz_store_row *ret)
+{
+    struct oz_bytes key;
+    uint32_t part;
+    struct oz_error damaged;
+    key.data = (const uint8_t *)rocksdb_iter_key(it, &key.len);
+    ret->value.data = (const uint8_t *)rocksdb_iter_value(it, &ret->value.len);
+    walk->n_bytes += key.len + ret->value.len;
+    if (key.len <= OZ_STORE_KEY_HEAD_BYTES) return false; /* positions and meta */
+    ret->partition = (uint32_t)key.data[0] << 8 | key.data[1];
+    ret->entity = key.data[2];
+    if (oz_part_key_parse(key.data + OZ_STORE_KEY_HEAD_BYTES, key.len - OZ_STORE_KEY_HEAD_BYTES,
+                          &ret->key, &ret->key_len, &part, &damaged))
+        return false;
+    return part == OZ_PART_MAIN && ret->key_len;
+}
+
+/* Behind the last part that the row can have. */
+static enum oz_status set_place(struct oz_store_walk *walk, const struct oz_store_row *row,
+                                struct oz_error *err)
+{
+    oz_buf_reset(&walk->place);
+    uint8_t *to = oz_buf_room(&walk->place, OZ_STORE_KEY_BYTES_MAX);
+    if (!to) return oz_no_memory(err);
+    walk->place.len =
+        oz_store_key(to, row->partition, row->entity, row->key, row->key_len, UINT32_MAX);
+    return OZ_OK;
+}
+
+/* To the next row: one step when this one is its main part alone, else a jump, as the others may be
+ * many and large. */
+static void next_row(rocksdb_iterator_t *it, const struct oz_buf *place)
+{
+    size_t len, row_len = place->len - sizeof(uint32_t);
+    rocksdb_iter_next(it);
+    if (!rocksdb_iter_valid(it)) return;
+    const char *key = rocksdb_iter_key(it, &len);
+    if (len == place->len && !memcmp(key, place->data, row_len))
+        rocksdb_iter_seek(it, (const char *)place->data, place->len);
+}
+
+enum oz_status oz_store_walk(struct oz_store *store, struct oz_store_walk *walk, uint64_t rows_max,
+                             uint64_t bytes_max,
+                             void (*each)(void *ctx, const struct oz_store_row *row), void *ctx,
+                             bool *ret_end, struct oz_error *err)
+{
+    enum oz_status status = OZ_OK;
+    rocksdb_iterator_t *it = rocksdb_create_iterator(store->db, store->walk);
+    walk->n_rows = walk->n_bytes = 0;
+    rocksdb_iter_seek(it, walk->place.len ? (const char *)walk->place.data : "", walk->place.len);
+    while (status == OZ_OK && rocksdb_iter_valid(it) && walk->n_rows < rows_max &&
+           walk->n_bytes < bytes_max) {
+        struct oz_store_row row;
+        if (!take_row(it, walk, &row)) {
+            rocksdb_iter_next(it);
+            continue;
+        }
+        walk->n_rows++;
+        each(ctx, &row);
+        status = set_place(walk, &row, err);
+        if (status == OZ_OK) next_row(it, &walk->place);
+    }
+    *ret_end = !rocksdb_iter_valid(it);
+    oz_buf_reset(&walk->place);
+    if (!*ret_end) {
+        size_t len;
+        const char *key = rocksdb_iter_key(it, &len);
+        oz_buf_put(&walk->place, key, len);
+        if (status == OZ_OK) status = oz_buf_status(&walk->place, err);
+    }
+    char *text = NULL;
+    rocksdb_iter_get_error(it, &text);
+    rocksdb_iter_destroy(it);
+    if (text) return rocksdb_failed(store, text, err);
+    return status;
 }
 
 uint64_t oz_store_estimate_records(struct oz_store *store)

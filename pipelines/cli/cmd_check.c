@@ -53,6 +53,11 @@ static void describe(const struct oz_program *prg)
                prg->model[m].info->n_trees, prg->model[m].info->n_features, prg->model[m].hash,
                prg->model[m].n_golden_rows);
     for (size_t r = 0; r < pl->n_rules; r++) printf("  rule     %s\n", pl->rule[r].name);
+    for (uint32_t e = 0; e < prg->plan->n_entities; e++)
+        if (prg->for_ever[e])
+            printf("  hint     rows of `%s` are kept for ever, as `%s` has no end in time: set "
+                   "state.ttl to forget those unseen for so long\n",
+                   prg->plan->entity[e].name, prg->for_ever[e]);
 }
 
 int oz_cmd_check(int argc, char **argv)

@@ -70,6 +70,7 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
     oz_info(
         "%.0f events/s, lag %lld, scored %llu, alerts %llu (%llu held back), dead letters %llu, "
         "late %llu, duplicates %llu, commits %llu (p50 %.1f, p99 %.1f ms), rows in memory %llu, "
+        "retired %llu, "
         "worker shares %s %%%s%s",
         dt > 0 ? (double)(stats->engine.records - last->records) / dt : 0, (long long)stats->lag,
         (unsigned long long)stats->engine.scored, (unsigned long long)alerts,
@@ -77,7 +78,8 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
         (unsigned long long)stats->engine.late_events, (unsigned long long)stats->engine.duplicates,
         (unsigned long long)stats->emitter.commits, (double)stats->emitter.commit_us_p50 / 1e3,
         (double)stats->emitter.commit_us_p99 / 1e3,
-        (unsigned long long)stats->engine.rows_in_memory, share, keys,
+        (unsigned long long)stats->engine.rows_in_memory,
+        (unsigned long long)stats->retirement.rows, share, keys,
         stats->paused ? ", paused for want of disk space" : "");
     last->seconds = stats->seconds;
     last->records = stats->engine.records;

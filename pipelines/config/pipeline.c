@@ -98,6 +98,14 @@ static bool make_lists(struct oz_config_doc *doc, const struct oz_pipeline_draft
     return true;
 }
 
+static struct oz_place place_of_value(const struct oz_config_doc *doc, const char *group,
+                                      const char *key)
+{
+    struct oz_yaml_entry *entry = oz_yaml_find(doc->root, group, strlen(group));
+    if (entry) entry = oz_yaml_find(entry->value, key, strlen(key));
+    return entry ? entry->value->place : (struct oz_place){0, 0};
+}
+
 /* The draft is without a mistake: every word is there. */
 static bool make_pipeline(struct oz_config_doc *doc, const struct oz_pipeline_draft *draft,
                           struct oz_pipeline *pipeline)
@@ -125,6 +133,9 @@ static bool make_pipeline(struct oz_config_doc *doc, const struct oz_pipeline_dr
         .state_flush_us = draft->state_flush_us,
         .state_min_free = draft->state_min_free,
         .max_row_events = draft->max_row_events,
+        .state_ttl_us = draft->state_ttl_us,
+        .state_ttl_place = place_of_value(doc, "state", "ttl"),
+        .state_retire = draft->state_retire,
         .workers = draft->workers,
         .instance = draft->instance.text,
         .start = draft->start.start,

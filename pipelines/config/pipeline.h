@@ -124,7 +124,10 @@ struct oz_pipeline {
     int64_t state_flush_us;
     struct oz_space state_min_free;
     uint64_t max_row_events;
-    uint32_t workers; /* 0: the cores of the process */
+    int64_t state_ttl_us; /* 0: for ever */
+    struct oz_place state_ttl_place;
+    uint32_t state_retire; /* rows a second; 0: off */
+    uint32_t workers;      /* 0: the cores of the process */
     const char *instance;
     enum oz_start start;
     int64_t start_at_us;

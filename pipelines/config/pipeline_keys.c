@@ -148,6 +148,13 @@ static const struct oz_key keys[] = {
      .standard = "1%", AT(state_min_free)},
     {"state.max_row_events", OZ_KEY_U64, "Events kept for one entity; the oldest go first.",
      .standard = "10000000", .min = 1, .max = ROWS_MAX, AT(max_row_events)},
+    {"state.ttl", OZ_KEY_DURATION,
+     "How long an entity that no scored event comes of is remembered by windows without an end in "
+     "time; at least as long as every other window.",
+     .standard_text = "for ever", .min = OZ_US_PER_SECOND, .max = TEN_YEARS_US, AT(state_ttl_us)},
+    {"state.retire", OZ_KEY_U32,
+     "Rows past use that leave the state a second, at most; 0: none ever do.", .standard = "10000",
+     .max = ROWS_MAX, AT(state_retire)},
     {"workers", OZ_KEY_U32, "Threads that compute.", .standard_text = "the cores of the process",
      .min = 1, .max = 256, AT(workers)},
     {"instance", OZ_KEY_INSTANCE, "Names this process in the group and in its transactional id.",

@@ -49,8 +49,8 @@ struct oz_pipeline_draft {
     size_t n_alert_fields;
     int scores_features, lane, delivery, exchange; /* scores_features: OZ_SAYS_* */
     struct oz_start_word start;
-    uint32_t batch_rows, epoch_rows, workers;
-    int64_t batch_max_wait_us, epoch_every_us, state_flush_us, max_idle_us;
+    uint32_t batch_rows, epoch_rows, state_retire, workers;
+    int64_t batch_max_wait_us, epoch_every_us, state_flush_us, state_ttl_us, max_idle_us;
     uint64_t state_memory_bytes, max_row_events;
     struct oz_space state_min_free;
     struct oz_flood stop_above;

@@ -5,13 +5,14 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "base/histogram.h"
 #include "base/hash.h"
+#include "base/histogram.h"
 #include "base/queue.h"
 
 enum item_kind { ITEM_BOX, ITEM_EPOCH, ITEM_ABORT };
 struct item {
     enum item_kind kind;
+    size_t bytes; /* what the box holds */
     struct oz_outbox *box;
     struct oz_epoch *epoch;
 };
@@ -31,7 +32,8 @@ struct oz_emitter {
     bool meta_is_due;
     int64_t flushed_at_us;
     uint32_t n_held; /* committed epochs since the last flush */
-    uint64_t after;  /* the newest committed epoch */
+    size_t held_bytes;
+    uint64_t after; /* the newest committed epoch */
     struct oz_ledger_ends ends;
     /* the store thread's own */
     struct oz_epoch *held[OZ_EMITTER_EPOCHS];
@@ -42,8 +44,11 @@ struct oz_emitter {
     uint64_t sealed, committed, stored; /* epoch numbers */
     struct oz_positions committed_pos;
     bool aborting;
+    size_t waiting_bytes; /* of boxes that were sent and not emitted */
     enum oz_status status;
     struct oz_error err;
+    enum oz_status abort_status; /* of the abort that was asked for last */
+    struct oz_error abort_err;
     struct oz_emitter_stats stats;
     struct oz_histogram commit_us;
 };
@@ -73,10 +78,22 @@ static void put_back(struct oz_queue *queue, void *item)
     if (!oz_queue_push(queue, item)) return;
 }
 
+/* Memory that each of so many keeps for the next time: a larger one gives its own back. */
+static size_t kept_bytes(const struct oz_emitter *em, size_t n) { return em->config.bytes / n; }
+
+static size_t epoch_bytes(const struct oz_emitter *em, const struct oz_epoch *ep)
+{
+    size_t n = 0;
+    for (uint32_t w = 0; w < em->n_workers; w++) n += oz_sealed_bytes(&ep->sealed[w]);
+    return n;
+}
+
 static void recycle_epoch(struct oz_emitter *em, struct oz_epoch *ep)
 {
-    for (uint32_t w = 0; w < em->n_workers; w++) oz_sealed_reset(&ep->sealed[w]);
-    ep->flush = false;
+    bool is_large = epoch_bytes(em, ep) > kept_bytes(em, OZ_EMITTER_EPOCHS);
+    for (uint32_t w = 0; w < em->n_workers; w++)
+        is_large ? oz_sealed_clear(&ep->sealed[w]) : oz_sealed_reset(&ep->sealed[w]);
+    ep->flush = ep->ends_abort = false;
     put_back(&em->free_epochs, ep);
 }
 
@@ -169,7 +186,8 @@ static enum oz_status ask_ends(struct oz_emitter *em, struct oz_epoch *ep, struc
     struct oz_changelog *cl = em->config.changelog;
     int64_t now = oz_monotonic_us();
     if (!ep->flush && now - em->flushed_at_us < em->config.flush_us &&
-        em->n_held + 1 < OZ_EMITTER_EPOCHS / 2)
+        em->n_held + 1 < OZ_EMITTER_EPOCHS / 2 &&
+        em->held_bytes + epoch_bytes(em, ep) < em->config.bytes)
         return OZ_OK;
     OZ_TRY(cl->ends(cl->ctx, &ep->pos, err));
     for (uint32_t p = 0; p < ep->pos.n_partitions; p++)
@@ -199,7 +217,9 @@ static enum oz_status note_ends(struct oz_emitter *em, const struct oz_epoch *ep
     return cl->ends(cl->ctx, &em->ends.pos, err);
 }
 
-static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, struct oz_error *err)
+/* What is committed goes to the store, even if what follows fails: *ret_committed. */
+static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, bool *ret_committed,
+                                 struct oz_error *err)
 {
     OZ_TRY(open_transaction(em, err));
     int64_t start = oz_monotonic_us();
@@ -221,6 +241,8 @@ static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, str
     pthread_cond_broadcast(&em->changed);
     pthread_mutex_unlock(&em->mutex);
     em->n_held = ep->flush ? 0 : em->n_held + 1;
+    em->held_bytes = ep->flush ? 0 : em->held_bytes + epoch_bytes(em, ep);
+    *ret_committed = true;
     return ep->flush ? note_ends(em, ep, err) : OZ_OK;
 }
 
@@ -231,6 +253,7 @@ static enum oz_status emit_abort(struct oz_emitter *em, struct oz_epoch *ep, str
     OZ_TRY(injected(OZ_FAULT_ABORT_START, err));
     if (em->config.exactly_once) OZ_TRY(oz_sink_abort(em->config.sink, err));
     em->open = false;
+    ep->ends_abort = true;
     pthread_mutex_lock(&em->mutex);
     oz_positions_copy(&ep->pos, &em->committed_pos);
     ep->number = em->committed;
@@ -238,7 +261,18 @@ static enum oz_status emit_abort(struct oz_emitter *em, struct oz_epoch *ep, str
     pthread_mutex_unlock(&em->mutex);
     ep->flush = true;
     em->n_held = 0;
+    em->held_bytes = 0;
     return OZ_OK;
+}
+
+static void recycle_box(struct oz_emitter *em, struct item *item)
+{
+    if (item->bytes > kept_bytes(em, OZ_EMITTER_BOXES)) oz_outbox_shrink(item->box);
+    pthread_mutex_lock(&em->mutex);
+    em->waiting_bytes -= item->bytes;
+    pthread_cond_broadcast(&em->changed);
+    pthread_mutex_unlock(&em->mutex);
+    put_back(&em->free_boxes, item->box);
 }
 
 static void handle(struct oz_emitter *em, struct item *item)
@@ -252,13 +286,11 @@ static void handle(struct oz_emitter *em, struct item *item)
     } else if (!failed(em)) {
         if (item->kind == ITEM_BOX)
             status = emit_box(em, item->box, &err);
-        else {
-            status = emit_epoch(em, item->epoch, &err);
-            to_store = status == OZ_OK;
-        }
+        else
+            status = emit_epoch(em, item->epoch, &to_store, &err);
     }
-    if (status != OZ_OK) fail(em, status, &err);
-    if (item->box) put_back(&em->free_boxes, item->box);
+    if (status != OZ_OK && item->kind != ITEM_ABORT) fail(em, status, &err);
+    if (item->box) recycle_box(em, item);
     if (item->epoch) {
         if (to_store)
             put_back(&em->to_store, item->epoch);
@@ -267,6 +299,8 @@ static void handle(struct oz_emitter *em, struct item *item)
     }
     if (item->kind == ITEM_ABORT && !to_store) {
         pthread_mutex_lock(&em->mutex);
+        em->abort_status = status == OZ_ABORT ? OZ_BROKER : status;
+        em->abort_err = err;
         em->aborting = false;
         pthread_cond_broadcast(&em->changed);
         pthread_mutex_unlock(&em->mutex);
@@ -288,6 +322,7 @@ static void flush_when_idle(struct oz_emitter *em)
     pthread_mutex_unlock(&em->mutex);
     ep->flush = true;
     em->n_held = 0;
+    em->held_bytes = 0;
     em->flushed_at_us = oz_monotonic_us();
     put_back(&em->to_store, ep);
 }
@@ -339,6 +374,7 @@ static void store_epoch(struct oz_emitter *em, struct oz_epoch *ep)
     if (!ep->flush) return;
     enum oz_status status = store_held(em, ep, &parts, &err);
     uint64_t number = ep->number;
+    bool ends_abort = ep->ends_abort;
     for (size_t i = 0; i < em->n_to_write; i++) recycle_epoch(em, em->held[i]);
     em->n_to_write = 0;
     if (status != OZ_OK)
@@ -346,7 +382,8 @@ static void store_epoch(struct oz_emitter *em, struct oz_epoch *ep)
     else
         oz_engine_stored(em->config.engine, number);
     pthread_mutex_lock(&em->mutex);
-    em->aborting = false;
+    /* An epoch from before an abort may be stored while the abort still waits for its turn. */
+    if (ends_abort) em->aborting = false;
     em->stats.stored_parts += parts;
     if (status == OZ_OK) em->stored = number;
     pthread_cond_broadcast(&em->changed);
@@ -475,12 +512,22 @@ static void send(struct oz_emitter *em, enum item_kind kind, struct oz_outbox *b
                  struct oz_epoch *epoch)
 {
     struct item *item = take(&em->free_items);
-    *item = (struct item){kind, box, epoch};
+    *item = (struct item){kind, box ? oz_outbox_bytes(box) : 0, box, epoch};
+    pthread_mutex_lock(&em->mutex);
+    em->waiting_bytes += item->bytes;
+    pthread_mutex_unlock(&em->mutex);
     bool taken = oz_queue_push(&em->to_emit, item);
     OZ_ASSERT(taken);
 }
 
-struct oz_outbox *oz_emitter_outbox(struct oz_emitter *em) { return take(&em->free_boxes); }
+struct oz_outbox *oz_emitter_outbox(struct oz_emitter *em)
+{
+    pthread_mutex_lock(&em->mutex);
+    while (em->waiting_bytes > em->config.bytes) pthread_cond_wait(&em->changed, &em->mutex);
+    pthread_mutex_unlock(&em->mutex);
+    return take(&em->free_boxes);
+}
+
 void oz_emitter_send(struct oz_emitter *em, struct oz_outbox *box)
 {
     send(em, ITEM_BOX, box, NULL);
@@ -539,12 +586,17 @@ enum oz_status oz_emitter_abort(struct oz_emitter *em, struct oz_positions *ret_
     pthread_mutex_lock(&em->mutex);
     OZ_ASSERT(em->status == OZ_ABORT);
     em->aborting = true;
+    em->abort_status = OZ_OK;
     pthread_mutex_unlock(&em->mutex);
     send(em, ITEM_ABORT, NULL, ep);
     pthread_mutex_lock(&em->mutex);
     struct oz_error why = em->err;
     while (em->aborting) pthread_cond_wait(&em->changed, &em->mutex);
-    enum oz_status status = em->stored == em->committed ? OZ_OK : OZ_BROKER;
+    enum oz_status status = em->abort_status;
+    if (status != OZ_OK)
+        why = em->abort_err;
+    else if (em->stored != em->committed)
+        status = OZ_BROKER;
     if (status == OZ_OK) {
         em->status = OZ_OK;
         em->sealed = em->committed;

@@ -1,11 +1,13 @@
 #include "pipelines/run/engine.h"
 
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/hash.h"
 #include "base/number.h"
+#include "features/row_retire.h"
 
 /* A part of state.memory is RocksDB's. */
 enum { STORE_SHARE = 4, STORE_MEMORY_MIN = 16 << 20 };
@@ -29,7 +31,8 @@ struct worker {
     enum oz_status status;
     struct oz_error err;
     struct oz_sealed *sealed; /* where seal goes */
-    char padding[64];         /* counters of two workers do not share a cache line */
+    size_t n_retired;
+    char padding[64]; /* counters of two workers do not share a cache line */
 };
 
 struct oz_engine {
@@ -41,7 +44,14 @@ struct oz_engine {
     struct oz_batch batch;
     uint64_t records, tombstones, scored, late_events, duplicates;
     uint64_t epoch; /* that changes now belong to */
+    _Atomic uint64_t stored_epoch;
     const int64_t *now_us;
+    struct {
+        uint32_t entity;
+        const struct oz_key *key;
+        const int64_t *clock_us;
+        size_t n;
+    } retire; /* what is asked for */
 };
 
 static void worker_clear(struct worker *w, const struct oz_engine *eng)
@@ -369,6 +379,12 @@ static void values_phase(void *ctx, unsigned number)
     stage_done(w, OZ_STAGE_VALUES, &at);
 }
 
+/* The high half picks the worker: tables inside a worker use the low one. */
+static unsigned worker_of(const struct oz_engine *eng, uint64_t hash)
+{
+    return (unsigned)(((hash >> 32) * eng->n_workers) >> 32);
+}
+
 /* The records of one entity whose keys are this worker's, in order. */
 static size_t my_records(struct oz_engine *eng, unsigned number, uint32_t e)
 {
@@ -376,8 +392,7 @@ static size_t my_records(struct oz_engine *eng, unsigned number, uint32_t e)
     const struct oz_key *key = eng->batch.key[e];
     size_t n = 0;
     for (size_t i = 0; i < eng->batch.n_records; i++) {
-        /* The high half picks the worker: tables inside a worker use the low one. */
-        if (!key[i].data || ((key[i].hash >> 32) * eng->n_workers) >> 32 != number) continue;
+        if (!key[i].data || worker_of(eng, key[i].hash) != number) continue;
         w->mine[n] = (uint32_t)i;
         w->key[n++] = key[i];
     }
@@ -585,12 +600,57 @@ bool oz_engine_alert(struct oz_engine *eng, const struct oz_batch *bat, size_t r
     *ret_held_back = 0;
     void *row = e < 0 ? NULL : bat->entity_row[e][record];
     if (!row) return true;
-    uint64_t hash = bat->key[e][record].hash;
-    struct worker *w = &eng->worker[((hash >> 32) * eng->n_workers) >> 32];
+    struct worker *w = &eng->worker[worker_of(eng, bat->key[e][record].hash)];
     bool out = oz_row_alert(eng->prg->layout[e], row, (uint32_t)eng->prg->suppress_slot[rule],
                             time_us, eng->prg->pipeline.rule[rule].suppress_us, ret_held_back);
     oz_cache_change(w->cache[e], row);
     return out;
+}
+
+static enum oz_status retire_mine(struct worker *w, struct oz_engine *eng, unsigned number)
+{
+    uint32_t e = eng->retire.entity;
+    const struct oz_row_layout *layout = eng->prg->layout[e];
+    size_t n = 0;
+    w->n_retired = 0;
+    for (size_t i = 0; i < eng->retire.n; i++) {
+        if (worker_of(eng, eng->retire.key[i].hash) != number) continue;
+        w->mine[n] = (uint32_t)i;
+        w->key[n++] = eng->retire.key[i];
+    }
+    if (!n) return OZ_OK;
+    OZ_TRY(oz_cache_fetch(w->cache[e], w->key, n, w->entity_row, &w->err));
+    for (size_t k = 0; k < n; k++) {
+        void *row = w->entity_row[k];
+        if (oz_row_use_ends_us(layout, row) > eng->retire.clock_us[w->mine[k]] ||
+            oz_row_is_empty(layout, row))
+            continue;
+        OZ_TRY(oz_row_retire(layout, row, oz_cache_io(w->cache[e], row), &w->err));
+        oz_cache_change(w->cache[e], row);
+        w->n_retired++;
+    }
+    return OZ_OK;
+}
+
+static void retire_phase(void *ctx, unsigned number)
+{
+    struct oz_engine *eng = ctx;
+    eng->worker[number].status = retire_mine(&eng->worker[number], eng, number);
+}
+
+enum oz_status oz_engine_retire(struct oz_engine *eng, uint32_t entity, const struct oz_key *key,
+                                const int64_t *clock_us, size_t n, size_t *ret_n,
+                                struct oz_error *err)
+{
+    OZ_ASSERT(entity < eng->plan->n_entities && n <= eng->batch.cap_rows);
+    eng->retire.entity = entity;
+    eng->retire.key = key;
+    eng->retire.clock_us = clock_us;
+    eng->retire.n = n;
+    OZ_TRY(phase(eng, retire_phase, err));
+    *ret_n = 0;
+    for (uint32_t w = 0; w < eng->n_workers; w++) *ret_n += eng->worker[w].n_retired;
+    return OZ_OK;
 }
 
 void oz_engine_set_epoch(struct oz_engine *eng, uint64_t epoch)
@@ -625,9 +685,15 @@ enum oz_status oz_engine_seal(struct oz_engine *eng, struct oz_sealed *sealed, s
 
 void oz_engine_stored(struct oz_engine *eng, uint64_t epoch)
 {
+    atomic_store(&eng->stored_epoch, epoch);
     for (uint32_t w = 0; w < eng->n_workers; w++)
         for (uint32_t e = 0; e < eng->plan->n_entities; e++)
             oz_cache_stored(eng->worker[w].cache[e], epoch);
+}
+
+uint64_t oz_engine_stored_epoch(const struct oz_engine *eng)
+{
+    return atomic_load(&eng->stored_epoch);
 }
 
 void oz_engine_drop(struct oz_engine *eng)

@@ -80,6 +80,12 @@ uint32_t oz_engine_n_workers(const struct oz_engine *engine);
 bool oz_engine_alert(struct oz_engine *engine, const struct oz_batch *batch, size_t record,
                      uint32_t rule, int64_t time_us, uint32_t *ret_held_back);
 
+/* Empties those of the rows key[0, n) whose use ends at their clock or before: a change like any
+ * other. Between two batches; n is at most batch.rows. *ret_n: how many. */
+enum oz_status oz_engine_retire(struct oz_engine *engine, uint32_t entity, const struct oz_key *key,
+                                const int64_t *clock_us, size_t n, size_t *ret_n,
+                                struct oz_error *err) OZ_MUST_USE;
+
 void oz_engine_set_epoch(struct oz_engine *engine,
                          uint64_t epoch); /* at start: the next one's number */
 uint64_t oz_engine_epoch(const struct oz_engine *engine);
@@ -88,6 +94,7 @@ uint64_t oz_engine_epoch(const struct oz_engine *engine);
 enum oz_status oz_engine_seal(struct oz_engine *engine, struct oz_sealed *sealed, size_t *ret_parts,
                               struct oz_error *err) OZ_MUST_USE;
 void oz_engine_stored(struct oz_engine *engine, uint64_t epoch);
+uint64_t oz_engine_stored_epoch(const struct oz_engine *engine); /* the newest; from any thread */
 void oz_engine_drop(
     struct oz_engine *engine); /* after an abort; what is committed must be stored first */
 /* Rows of this partition in memory, all of them stored, are not what the store has now. */

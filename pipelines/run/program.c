@@ -3,7 +3,9 @@
 #include <stdio.h>
 
 #include "base/hash.h"
+#include "base/instant.h"
 #include "base/json_writer.h"
+#include "features/row_retire.h"
 
 /* The number of a state's first definition; meta holds what it stands for. */
 enum { FIRST_LAYOUT = 1 };
@@ -277,6 +279,33 @@ static enum oz_status make_shape(struct oz_program *prg, uint32_t leg, struct oz
     return hash_shape(prg, leg, &shape->hash, err);
 }
 
+/* How long rows are of use depends on the rules and on `state.ttl`, too. */
+static void set_lifetime(struct oz_program *prg, uint32_t e, struct oz_mistakes *mistakes)
+{
+    const struct oz_pipeline *pl = &prg->pipeline;
+    const struct oz_entity_plan *ent = &prg->plan->entity[e];
+    int64_t suppress_us = 0;
+    bool for_ever;
+    for (size_t r = 0; r < pl->n_rules; r++)
+        if (prg->suppress_entity[r] == (int)e)
+            suppress_us = OZ_MAX(suppress_us, pl->rule[r].suppress_us);
+    oz_row_layout_set_lifetime(prg->layout[e], suppress_us, pl->state_ttl_us);
+    int64_t use_us = oz_row_layout_use_us(prg->layout[e], &for_ever);
+    if (pl->state_ttl_us && pl->state_ttl_us < use_us) {
+        char ttl[OZ_INSTANT_BYTES_MAX], use[OZ_INSTANT_BYTES_MAX];
+        oz_format_duration(ttl, pl->state_ttl_us);
+        oz_format_duration(use, use_us);
+        oz_pipeline_mistake(pl, mistakes, pl->state_ttl_place, 0,
+                            "state.ttl is %s, and rows of the entity `%s` are of use for up to %s "
+                            "(longest window with its delay, suppression, lateness): it must be as "
+                            "long",
+                            ttl, ent->name, use);
+    }
+    for (uint32_t a = 0; a < ent->n_aggregates && for_ever && !pl->state_ttl_us; a++)
+        if (!ent->aggregate[a].over_us && !prg->for_ever[e])
+            prg->for_ever[e] = ent->aggregate[a].text;
+}
+
 /* What the rows were kept for decides how far back they reach and which totals their chunks have.
  * In the order of their texts, so that the order in the file does not matter. */
 static void put_aggregates(struct oz_json *json, const struct oz_entity_plan *ent)
@@ -357,7 +386,11 @@ static enum oz_status load(struct oz_program *prg, const char *path, const char 
         OZ_TRY(oz_row_layout_new(&prg->plan->entity[e], &prg->arena, &prg->layout[e], &prg->kind[e],
                                  err));
         prg->kind[e].layout = FIRST_LAYOUT;
+        set_lifetime(prg, e, mistakes);
     }
+    if (mistakes->n)
+        OZ_FAIL(err, OZ_CONFIG, "%zu mistake%s in %s", mistakes->n, mistakes->n == 1 ? "" : "s",
+                path);
     for (uint32_t leg = 1; leg < prg->n_legs; leg++) OZ_TRY(make_shape(prg, leg, err));
     return make_meta(prg, err);
 }
@@ -422,6 +455,7 @@ enum oz_status oz_program_client(struct oz_program *prg, const char *client_id,
     if (!setting) return oz_no_memory(err);
     for (size_t i = 0; i < pl->n_kafka; i++)
         setting[i] = (struct oz_kafka_setting){pl->kafka[i].key, pl->kafka[i].value};
-    *ret_config = (struct oz_kafka_config){setting, pl->n_kafka, client_id};
+    *ret_config = (struct oz_kafka_config){
+        .setting = setting, .n_settings = pl->n_kafka, .client_id = client_id};
     return OZ_OK;
 }

@@ -49,6 +49,8 @@ struct oz_program {
     uint32_t last_leg[OZ_SOURCES_MAX];           /* how far the source's events go */
     uint32_t rank[OZ_SOURCES_MAX];               /* in the order of ties: unscored ones first */
     struct oz_exchange_shape shape[OZ_LEGS_MAX]; /* of the records to a leg; partitions left out */
+    /* A window of it has no end in time, and there is no ttl: its rows never leave. */
+    const char *for_ever[OZ_ENTITIES_MAX]; /* the window's text, or NULL */
     char config_hash[17];
     const char *meta; /* JSON: what the state's rows were made by; partition count left out */
 };

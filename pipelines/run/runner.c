@@ -10,14 +10,22 @@
 #include "pipelines/run/key_watch.h"
 #include "pipelines/run/ledger_record.h"
 #include "pipelines/run/resume.h"
+#include "pipelines/run/retirement.h"
 #include "state/crash_note.h"
 
 /* How many batches of the exchange are done before the sources are looked at again. */
 enum { EXCHANGE_TURNS = 8 };
-enum { ABORTS_MAX = 10, REST_US = 50000, EXCHANGE_REST_US = 1000 };
+enum {
+    ABORTS_MAX = 10,
+    REST_US = 50000,
+    EXCHANGE_REST_US = 1000,
+    RECORD_BYTES = 512, /* about what the client keeps beside a record's own bytes */
+    MIB = 1 << 20
+};
 #define TOPIC_WAIT_US (60 * OZ_US_PER_SECOND)
 #define JOIN_WAIT_US  (120 * OZ_US_PER_SECOND)
 #define JOIN_POLL_US  (100 * OZ_US_PER_MS)
+#define SWEEP_REST_US OZ_US_PER_SECOND
 
 struct runner {
     const struct oz_runner_config *config;
@@ -57,7 +65,8 @@ struct runner {
     struct oz_disk_guard disk;
     bool at_rest; /* paused, and everything that was read is stored */
     struct oz_key_watch *keys;
-    struct oz_exchange *exchange; /* NULL: events do not travel */
+    struct oz_exchange *exchange;     /* NULL: events do not travel */
+    struct oz_retirement *retirement; /* NULL: off */
     struct oz_crash_note *crash;
     bool careful; /* records are ahead at which the process crashed before */
 };
@@ -98,6 +107,13 @@ static enum oz_status check_topics(struct runner *run, struct oz_error *err)
     return OZ_OK;
 }
 
+/* Records on their way take memory beside state.memory; bounds that grow with it, so that who gives
+ * little to the rows gives little to them. */
+static size_t share(const struct runner *run, size_t part, size_t least, size_t most)
+{
+    return OZ_MIN(OZ_MAX(run->pl->state_memory_bytes / part, least), most);
+}
+
 static enum oz_status take_config(struct runner *run, struct oz_error *err)
 {
     const struct oz_pipeline *pl = run->pl;
@@ -108,6 +124,7 @@ static enum oz_status take_config(struct runner *run, struct oz_error *err)
     run->group = oz_program_group(run->prg);
     if (!run->record || !run->group) return oz_no_memory(err);
     OZ_TRY(oz_program_client(run->prg, run->group, &run->client, err));
+    run->client.queue_bytes = share(run, 8, 8 * MIB, 256 * MIB);
     for (uint32_t s = 0; s < run->n_sources; s++) {
         run->source_topic[s] = pl->source[s].topic;
         run->scored[s] = pl->source[s].schema.scored;
@@ -204,7 +221,9 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
         .n_partitions = run->n_partitions,
         .max_idle_us = run->pl->max_idle_us,
         .exactly_once = run->exactly_once,
-        .queue_bytes = (size_t)256 << 20,
+        .queue_bytes = share(run, 8, 8 * MIB, 256 * MIB),
+        .queue_records = share(run, 2, 0, SIZE_MAX) / RECORD_BYTES,
+        .batch_bytes = share(run, 16, 4 * MIB, 64 * MIB),
     };
     OZ_TRY(oz_kafka_source_join(&source, &run->source, err));
     run->asked_us = oz_monotonic_us();
@@ -225,6 +244,7 @@ static void status_now(struct runner *run)
     oz_engine_get_stats(run->engine, &stats.engine);
     stats.outputs = *oz_outputs_stats(run->outputs);
     oz_emitter_get_stats(run->emitter, &stats.emitter);
+    oz_retirement_get_stats(run->retirement, &stats.retirement);
     stats.store_gets = oz_store_gets(run->store);
     run->config->status(run->config->status_ctx, &stats);
 }
@@ -234,6 +254,7 @@ static enum oz_status send_batch(struct runner *run, struct oz_batch *bat,
                                  struct oz_outbox **ret_box, struct oz_error *err)
 {
     (void)oz_fault(OZ_FAULT_BATCH_ROWS);
+    oz_retirement_batch(run->retirement, bat);
     *ret_box = oz_emitter_outbox(run->emitter);
     run->rows_since_seal += bat->n_records;
     run->dirty = true;
@@ -345,6 +366,7 @@ static enum oz_status read_again(struct runner *run, struct oz_error *err)
     OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
     oz_engine_drop(run->engine);
     if (run->exchange) OZ_TRY(oz_exchange_begin(run->exchange, NULL, run->store, &run->next, err));
+    oz_retirement_abort(run->retirement);
     oz_ledger_begin(run->ledger, &run->next);
     oz_flood_watch_forget(&run->flood);
     run->careful = oz_crash_note_is_ahead(run->crash, &run->next);
@@ -391,6 +413,7 @@ static enum oz_status open_emitter(struct runner *run, struct oz_error *err)
         .n_partitions = run->n_partitions,
         .exactly_once = run->exactly_once,
         .flush_us = run->pl->state_flush_us,
+        .bytes = share(run, 8, 8 * MIB, 256 * MIB),
         .committed = &run->next,
         .meta = run->meta,
         .fresh = run->fresh,
@@ -398,6 +421,20 @@ static enum oz_status open_emitter(struct runner *run, struct oz_error *err)
         .ledger_after = after,
     };
     return oz_emitter_new(&emitter, &run->emitter, err);
+}
+
+static enum oz_status start_retirement(struct runner *run, struct oz_error *err)
+{
+    struct oz_retirement_config config = {
+        .program = run->prg,
+        .engine = run->engine,
+        .store = run->store,
+        .n_partitions = run->n_partitions,
+        .rows_per_s = run->pl->state_retire,
+        .rest_us = SWEEP_REST_US,
+    };
+    if (!config.rows_per_s || !run->n_entities) return OZ_OK;
+    return oz_retirement_new(&config, &run->retirement, err);
 }
 
 static uint32_t count(const bool *which, uint32_t n)
@@ -451,6 +488,7 @@ static enum oz_status look_at_crash(struct runner *run, struct oz_error *err)
 static enum oz_status take_over(struct runner *run, struct oz_error *err)
 {
     const bool *owned = oz_kafka_source_owned(run->source);
+    (void)oz_fault(OZ_FAULT_TAKE_OVER);
     OZ_TRY(check_offer(run, owned, err));
     struct oz_resume_config resume = {
         .program = run->prg,
@@ -480,10 +518,12 @@ static enum oz_status take_over(struct runner *run, struct oz_error *err)
     run->dirty = first;
     run->rows_since_seal = 0;
     run->sealed_at_us = oz_monotonic_us();
-    if (run->emitter)
+    if (run->emitter) {
         oz_emitter_restart(run->emitter, &run->next);
-    else
+    } else {
         OZ_TRY(open_emitter(run, err));
+        OZ_TRY(start_retirement(run, err));
+    }
     oz_info("running: %u of %u partitions, %u workers, %s", count(owned, run->n_partitions),
             run->n_partitions, oz_engine_n_workers(run->engine),
             run->exactly_once ? "exactly once" : "at least once");
@@ -501,6 +541,7 @@ static enum oz_status drop_epoch(struct runner *run, const char *why, struct oz_
     if (status != OZ_ABORT) return status; /* it had failed before, in another way */
     OZ_TRY(oz_emitter_abort(run->emitter, &run->next, err));
     oz_engine_drop(run->engine);
+    oz_retirement_abort(run->retirement);
     return OZ_OK;
 }
 
@@ -514,6 +555,7 @@ static enum oz_status hand_over(struct runner *run, struct oz_error *err)
     else if ((status = drain(run, err)) == OZ_ABORT)
         status = drop_epoch(run, err->message, err);
     OZ_TRY(status);
+    (void)oz_fault(OZ_FAULT_HAND_OVER);
     oz_info("the group moves partitions: rows and offsets are committed");
     run->dirty = false;
     run->rows_since_seal = 0;
@@ -588,6 +630,14 @@ static enum oz_status rest(struct runner *run, struct oz_error *err)
     return oz_kafka_source_keep_alive(run->source, 0, err);
 }
 
+static enum oz_status retire(struct runner *run, struct oz_error *err)
+{
+    bool changed;
+    OZ_TRY(oz_retirement_step(run->retirement, oz_kafka_source_owned(run->source), &changed, err));
+    run->dirty |= changed;
+    return OZ_OK;
+}
+
 /* Reads the exchange's topics and does what may be done of them, a few batches at most. */
 static enum oz_status do_exchange(struct runner *run, bool *ret_more, struct oz_error *err)
 {
@@ -637,6 +687,7 @@ static enum oz_status step(struct runner *run, struct oz_error *err)
         OZ_TRY(oz_kafka_source_keep_alive(run->source, more ? 0 : EXCHANGE_REST_US, err));
     else
         OZ_TRY(do_sources(run, more ? -1 : run->pl->batch_max_wait_us, err));
+    OZ_TRY(retire(run, err));
     return seal_if_due(run, err);
 }
 
@@ -694,6 +745,7 @@ static enum oz_status run_once(const struct oz_runner_config *config, bool *ret_
     oz_disk_guard_init(&run.disk, config->state_dir, &run.pl->state_min_free);
     enum oz_status status = start(&run, err);
     if (status == OZ_OK) status = loop(&run, err);
+    oz_retirement_free(run.retirement);
     *ret_damaged = run.store && oz_store_is_damaged(run.store);
     oz_emitter_free(run.emitter);
     oz_ledger_free(run.ledger);

@@ -14,6 +14,7 @@
 
 #include "pipelines/run/emitter.h"
 #include "pipelines/run/outputs.h"
+#include "pipelines/run/retirement.h"
 
 struct oz_runner_stats {
     double seconds; /* since the first batch could be read */
@@ -23,6 +24,7 @@ struct oz_runner_stats {
     struct oz_engine_stats engine;
     struct oz_outputs_stats outputs;
     struct oz_emitter_stats emitter;
+    struct oz_retirement_stats retirement;
     uint64_t store_gets;
 };
 

@@ -170,6 +170,23 @@ class PipelineFile(Case):
         self.assertIn("did you mean `every`?", check("epoch.evry=1s", 3))
         self.assertEqual(check("features.x=amount * 2", 0), "")
 
+    def test_rows_for_ever(self):
+        def hints(*sets):
+            sets = sum((["--set", s] for s in ("features.ever=count() by customer", *sets)), [])
+            return [x.split() for x in self.ouzel("check", "pipeline.yaml", *sets).out.split("\n") if " hint " in x]
+
+        self.assertNotIn("hint", self.ouzel("check", "pipeline.yaml").out)
+        (hint,) = hints()
+        self.assertIn("`customer`", hint)
+        self.assertIn("state.ttl", hint)
+        self.assertEqual(hints("state.ttl=400d"), [])
+
+    def test_ttl_below_a_window(self):
+        self.edit("pipeline.yaml", "memory: 2GiB}", "memory: 2GiB, ttl: 3d}")
+        said = self.ouzel("check", "pipeline.yaml", code=3).err
+        self.assertIn("pipeline.yaml:59:53: state.ttl is 3d, and rows of the entity `customer` are of use for up to "
+                      "30d10m", said)
+
     def test_unset_variable(self):
         self.edit("pipeline.yaml", "${KAFKA:-localhost:9092}", "${KAFKA_NOT_SET}")
         self.assertIn("the environment variable `KAFKA_NOT_SET` is not set", self.ouzel("check", "pipeline.yaml", code=3).err)

@@ -16,7 +16,7 @@ from harness import ROOT, Pipeline, check, flat, main, read, same
 from test_run import load
 
 FILE = ROOT / "tests/e2e/cards.yaml"
-SETTINGS = ["epoch.every=20ms", "epoch.rows=400", "batch.rows=100", "state.flush=60ms",
+SETTINGS = ["epoch.every=20ms", "epoch.rows=400", "batch.rows=100", "state.flush=60ms", "max_idle=10m",
             "kafka.session.timeout.ms=6000", "kafka.transaction.timeout.ms=8000"]
 PACE = "batch-start:every=40"  # ms a batch: the input must outlast what is done to the processes
 FULL = "--full" in sys.argv
@@ -152,6 +152,30 @@ def test_stopped_for_longer_than_its_session(broker, folder):
     equal(first, whole)
 
 
+def test_lost_while_a_commit_and_a_write_are_under_way(broker, folder):
+    """The process learns that it was lost while one thread still is in step 3 and another in step 5: the
+    end of that write is not the end of the abort."""
+    topics, sources, whole = undisturbed(broker, folder, "late", 35, EVENTS // 2)
+    first, (a, b) = group(broker, folder, "late-disturbed", sources, [], n=2)
+    a.start(fault=f"{PACE},store-start:3=9000,offsets-start:6=10000")
+    b.start(fault=PACE)
+    wait("a does not write", lambda: partitions(a) == 2 and partitions(b) == 2)
+    time.sleep(2)  # until the two threads are there
+    a.process.send_signal(signal.SIGSTOP)
+    wait("nobody takes the partitions over", lambda: partitions(b) == 4)
+    a.process.send_signal(signal.SIGCONT)
+    wait("the partitions are not shared out again", lambda: a.process.poll() is not None
+         or (partitions(a) == 2 and partitions(b) == 2 and "took the partitions back" in a.log_text()))
+    if a.process.poll() is not None:  # its transaction had ended without it
+        check(a.process.poll() == 7, f"it ended with {a.process.poll()}:\n{a.log_text()[-2000:]}")
+        a.start(fault=PACE)
+    b.wait_until_read(topics, 240)
+    for member in (a, b):
+        check(member.process.poll() is None, f"it ended with {member.process.poll()}:\n{member.log_text()[-2000:]}")
+        member.stop()
+    equal(first, whole)
+
+
 def test_killed_while_partitions_move(broker, folder):
     """Deaths in the hand-over: in the last commit, and in the replay of what was taken over."""
     topics, sources, whole = undisturbed(broker, folder, "moves", 34, EVENTS // 2)
@@ -212,4 +236,5 @@ def test_cooperative_sticky(broker, folder):
 
 if __name__ == "__main__":
     main([test_three_from_the_start, test_joins_and_leaves, test_stopped_for_longer_than_its_session,
-          test_killed_while_partitions_move, test_cooperative_sticky])
+          test_lost_while_a_commit_and_a_write_are_under_way, test_killed_while_partitions_move,
+          test_cooperative_sticky])

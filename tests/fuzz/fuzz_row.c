@@ -1,12 +1,13 @@
-/* Stored rows from hostile bytes: the main part, the index, pages and chunks, then events on top.
- * Whatever the bytes, the answer is another row or a clear error.
+/* Stored rows from hostile bytes: the main part, the index, pages and chunks, then events on top,
+ * half of them under a ttl, and the row's end. Whatever the bytes, the answer is another row or a
+ * clear error.
  * Input: u8 plan | u8 events | parts {u16le number | u16le length | bytes} ...; the parts'
  * checksums lie outside (tests/fuzz/fuzz_part.c). Blocks are small, so that few bytes reach chunks
  * and pages. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/json_writer.h"
-#include "features/row_state.h"
+#include "features/row_retire.h"
 #include "tests/unit/features/part_map.h"
 #include "tests/unit/features/window_twin.h"
 
@@ -29,6 +30,9 @@ static void make_plans(void)
         random_plan(&p->plan);
         if (oz_row_layout_new(&p->plan.entity, &arena, &p->layout, &p->kind, NULL)) abort();
         oz_row_layout_set_block_events(p->layout, p->plan.block_events, p->plan.page_chunks);
+        bool for_ever;
+        int64_t use_us = oz_row_layout_use_us(p->layout, &for_ever);
+        oz_row_layout_set_lifetime(p->layout, 5 * p->plan.unit, i % 2 ? use_us : 0);
     }
 }
 
@@ -87,6 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (bytes) {
         uint8_t *copy = malloc(len ? len : 1);
         memcpy(copy, bytes, len);
+        int64_t last_us;
+        (void)oz_row_peek_use(p->layout, copy, len, &last_us);
         status = p->kind.decode(p->kind.ctx, row, &map.io, copy, len, &err);
         free(copy);
         if (!status) status = push_some(p, row, &map, data[1] % 64, &err);
@@ -98,6 +104,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             status = oz_row_dump(p->layout, row, &map.io, NULL, &json, &err);
             oz_buf_clear(&buf);
         }
+        if (!status) status = oz_row_retire(p->layout, row, &map.io, &err);
+        if (!status && !oz_row_is_empty(p->layout, row)) abort();
+        if (!status) status = part_map_store(&map, &p->kind, row, &err);
         if (status && (status != OZ_CORRUPT || !err.message[0])) abort();
         p->kind.clear(p->kind.ctx, row, pool);
     }

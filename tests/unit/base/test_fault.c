@@ -10,6 +10,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -112,6 +114,28 @@ static void test_no_memory(void **state)
     arm("");
 }
 
+/* What a killed process leaves in its trace. */
+static void test_trace(void **state)
+{
+    (void)state;
+    char spec[256], path[] = "/tmp/ouzel-trace-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(end_of_child("trace=/nowhere/at/all"), 99);
+    (void)snprintf(spec, sizeof(spec), "trace=%s,commit-done:2", path);
+    assert_int_equal(end_of_child(spec), 1000 + SIGKILL);
+    struct oz_fault_trace trace;
+    assert_int_equal(read(fd, &trace, sizeof(trace)), sizeof(trace));
+    assert_int_equal(trace.point[OZ_FAULT_STORE_START].passes, 1);
+    assert_int_equal(trace.point[OZ_FAULT_STORE_START].newest, 1);
+    assert_int_equal(trace.point[OZ_FAULT_COMMIT_DONE].passes, 2);
+    assert_int_equal(trace.point[OZ_FAULT_COMMIT_DONE].newest, 3);
+    assert_int_equal(trace.point[OZ_FAULT_BATCH_START].newest, 0);
+    assert_int_equal(trace.all, 3);
+    close(fd);
+    unlink(path);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -159,6 +183,7 @@ static void test_refused(void **state)
                                         "no-memory:",
                                         "no-memory:0",
                                         "no-memory:3=kill",
+                                        "trace=",
                                         "commit-done=99999999999999"};
     for (size_t i = 0; i < OZ_COUNT_OF(specs); i++) {
         arm("commit-done=fail");
@@ -177,10 +202,10 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_none),    cmocka_unit_test(test_nth),
-        cmocka_unit_test(test_sleep),   cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_names),   cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_none),      cmocka_unit_test(test_nth),
+        cmocka_unit_test(test_sleep),     cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_trace),     cmocka_unit_test(test_names),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

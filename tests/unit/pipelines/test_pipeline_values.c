@@ -154,7 +154,7 @@ static void card_fraud_example(void **state)
     assert_int_equal(pipeline.delivery, OZ_EXACTLY_ONCE);
     assert_int_equal(pipeline.epoch_every_us, 100000);
     assert_int_equal(pipeline.epoch_rows, 20000);
-    assert_string_equal(pipeline.state_dir, "./state");
+    assert_string_equal(pipeline.state_dir, "./card-fraud-state");
     assert_true(pipeline.state_memory_bytes == UINT64_C(2) << 30);
     assert_string_equal(pipeline.instance, host);
     assert_int_equal(pipeline.start, OZ_START_EARLIEST);
@@ -187,6 +187,8 @@ static void defaults(void **state)
     assert_true(pipeline.state_memory_bytes == UINT64_C(2147483648));
     assert_int_equal(pipeline.state_flush_us, OZ_US_PER_SECOND);
     assert_int_equal(pipeline.state_min_free.share_ppm, 10000);
+    assert_int_equal(pipeline.state_ttl_us, 0);
+    assert_int_equal(pipeline.state_retire, 10000);
     assert_int_equal(pipeline.stop_above.per_us, 0);
     assert_int_equal(pipeline.max_row_events, 10000000);
     assert_int_equal(pipeline.workers, 0);
@@ -211,7 +213,8 @@ static void every_other_value(void **state)
           "alerts: {topic: al, lane: epoch, rules: {r: {when: m > 1}}}\n"
           "delivery: at_least_once\n"
           "epoch: {every: 1m, rows: 1}\n"
-          "state: {dir: /var/lib/x, memory: 32MiB, flush: 0s, min_free: 3GiB, max_row_events: 7}\n"
+          "state: {dir: /var/lib/x, memory: 32MiB, flush: 0s, min_free: 3GiB, max_row_events: 7,\n"
+          "        ttl: 400d, retire: 0}\n"
           "errors: {stop_above: 0.25%  per 1h30m}\n"
           "workers: 256\ninstance: host-1.example\nstart: 2026-01-31T01:00:00+01:00\nmax_idle: "
           "250ms\n");
@@ -243,6 +246,8 @@ static void every_other_value(void **state)
     assert_string_equal(pipeline.state_dir, "/var/lib/x");
     assert_true(pipeline.state_memory_bytes == 32 << 20);
     assert_int_equal(pipeline.state_flush_us, 0);
+    assert_int_equal(pipeline.state_ttl_us, 400 * OZ_US_PER_DAY);
+    assert_int_equal(pipeline.state_retire, 0);
     assert_int_equal(pipeline.state_min_free.share_ppm, 0);
     assert_true(pipeline.state_min_free.bytes == UINT64_C(3) << 30);
     assert_int_equal(pipeline.stop_above.share_ppm, 2500);
