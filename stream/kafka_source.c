@@ -794,7 +794,9 @@ enum oz_status oz_kafka_source_unmerged(struct oz_source *src, size_t max_record
     if (source->n_unsettled) settle(source);
     OZ_TRY(serve(source, 0, err));
     uint32_t n_unmerged = source->n_lanes - source->n_merged;
-    for (uint32_t k = 0; k < n_unmerged && source->state == OZ_SOURCE_RUNNING; k++) {
+    size_t bytes = 0;
+    for (uint32_t k = 0;
+         k < n_unmerged && source->state == OZ_SOURCE_RUNNING && bytes < source->batch_bytes; k++) {
         uint32_t i = source->n_merged + (source->next_unmerged + k) % n_unmerged;
         struct oz_kafka_lane *lane = &source->lane[i];
         if (!source->running[lane->partition]) continue;
@@ -810,7 +812,7 @@ enum oz_status oz_kafka_source_unmerged(struct oz_source *src, size_t max_record
         if (lane->is_heard) oz_kafka_link_up(&source->link);
         lane->is_heard = false;
         size_t n = OZ_MIN(lane->n - lane->head, max_records - *ret_n);
-        if (n) give(source, i, n, ret_record + *ret_n);
+        if (n) bytes += give(source, i, n, ret_record + *ret_n);
         *ret_n += n;
     }
     if (n_unmerged) source->next_unmerged = (source->next_unmerged + 1) % n_unmerged;

@@ -31,7 +31,7 @@ struct oz_kafka_source_config {
     bool exactly_once; /* read_committed */
     /* What may wait in the client, of all partitions together; 0: the client's defaults. */
     size_t queue_bytes, queue_records;
-    size_t batch_bytes; /* a call of oz_source_next() ends behind so many; 0: never */
+    size_t batch_bytes; /* a call that gives records ends behind so many; 0: never */
 };
 
 /* Joins the group and returns at once, JOINING. */

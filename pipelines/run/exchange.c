@@ -4,6 +4,7 @@
 #include "base/instant.h"
 #include "base/log.h"
 
+enum { REST_SHARE = 4, MIB = 1 << 20 };
 #define SAY_EVERY_US OZ_US_PER_MINUTE
 
 struct inbox { /* one exchange partition */
@@ -14,9 +15,9 @@ struct inbox { /* one exchange partition */
 };
 
 struct oz_exchange {
+    struct oz_exchange_config config;
     struct oz_program *prg;
     uint32_t n_partitions, n_legs;
-    struct oz_output_topic topic[OZ_LEGS_MAX];
     struct oz_exchange_shape shape[OZ_LEGS_MAX];
     bool *owned;                      /* [n_partitions] */
     struct inbox *inbox[OZ_LEGS_MAX]; /* [n_partitions] of every leg but the first */
@@ -48,17 +49,16 @@ static enum oz_status make(struct oz_exchange *ex, struct oz_error *err)
     return OZ_OK;
 }
 
-enum oz_status oz_exchange_new(struct oz_program *program, uint32_t n_partitions,
-                               const struct oz_output_topic *topic,
+enum oz_status oz_exchange_new(const struct oz_exchange_config *config,
                                struct oz_exchange **ret_exchange, struct oz_error *err)
 {
     struct oz_exchange *ex = oz_calloc(1, sizeof *ex);
     if (!ex) return oz_no_memory(err);
-    ex->prg = program;
-    ex->n_partitions = n_partitions;
-    ex->n_legs = program->n_legs;
+    ex->config = *config;
+    ex->prg = config->program;
+    ex->n_partitions = config->n_partitions;
+    ex->n_legs = ex->prg->n_legs;
     ex->said_at_us = -SAY_EVERY_US;
-    memcpy(ex->topic, topic, sizeof ex->topic);
     enum oz_status status = make(ex, err);
     if (status != OZ_OK) {
         oz_exchange_free(ex);
@@ -212,13 +212,13 @@ uint64_t oz_exchange_n_waiting(const struct oz_exchange *ex)
 
 bool oz_exchange_has_room(const struct oz_exchange *ex)
 {
-    return bytes_waiting(ex) < OZ_EXCHANGE_BYTES_MAX;
+    return bytes_waiting(ex) < ex->config.bytes;
 }
 
 /* The partition of the sources that is furthest behind always reads: it is nobody's to wait. */
 bool oz_exchange_rests(const struct oz_exchange *ex)
 {
-    if (bytes_waiting(ex) < OZ_EXCHANGE_BYTES_REST) return false;
+    if (bytes_waiting(ex) < ex->config.bytes / REST_SHARE) return false;
     struct oz_lane_key least = {0}, floor;
     uint32_t last = UINT32_MAX;
     for (uint32_t q = 0; q < ex->n_partitions; q++) {
@@ -239,47 +239,45 @@ static void say_passed_over(struct oz_exchange *ex, uint32_t leg, uint32_t q)
     struct oz_lane_key floor;
     if (now - ex->said_at_us < SAY_EVERY_US) return;
     ex->said_at_us = now;
-    oz_warn("exchange: %d MiB of events wait for partition %u, which says nothing: it is passed "
+    oz_warn("exchange: %zu MiB of events wait for partition %u, which says nothing: it is passed "
             "over, and its events will be later than others' (partition %u of %s)",
-            OZ_EXCHANGE_BYTES_MAX >> 20, oz_lanes_holder(&ex->inbox[leg][q].lanes, &floor), q,
+            ex->config.bytes / MIB, oz_lanes_holder(&ex->inbox[leg][q].lanes, &floor), q,
             ex->prg->plan->entity[ex->prg->entity_of[leg]].name);
 }
 
-/* What was parsed when it was put; the copy is the same. */
-static void give(const struct oz_exchange *ex, uint32_t leg, uint32_t q,
-                 const struct oz_lane_event *event, struct oz_record *ret_record)
+/* The next record of a partition, or false. It was parsed when it was put; the copy is the same. */
+static bool take_one(struct oz_exchange *ex, uint32_t leg, uint32_t q, bool pass_over,
+                     struct oz_record *ret_record, size_t *bytes)
 {
+    struct inbox *in = &ex->inbox[leg][q];
+    struct oz_lane_event event;
     enum oz_exchange_kind kind;
     struct oz_exchange_marks marks;
-    enum oz_status status = oz_exchange_parse(&ex->shape[leg], event->bytes, event->len, &kind,
-                                              ret_record, &marks, NULL);
+    if (!oz_lanes_take(&in->lanes, pass_over, &event)) return false;
+    enum oz_status status =
+        oz_exchange_parse(&ex->shape[leg], event.bytes, event.len, &kind, ret_record, &marks, NULL);
     OZ_ASSERT(status == OZ_OK && kind == OZ_EXCHANGE_EVENT);
     ret_record->lane = q;
-    ret_record->merge_ms = event->key.time_ms;
+    ret_record->merge_ms = event.key.time_ms;
+    in->clock_ms = OZ_MAX(in->clock_ms, event.key.time_ms);
+    *bytes += event.len;
+    return true;
 }
 
 size_t oz_exchange_take(struct oz_exchange *ex, uint32_t leg, size_t max,
                         struct oz_record *ret_record)
 {
-    size_t n = 0;
-    bool is_full = !oz_exchange_has_room(ex);
+    size_t n = 0, bytes = 0, most = ex->config.batch_bytes;
+    bool pass_over = !oz_exchange_has_room(ex);
     uint32_t first = ex->turn[leg];
     ex->turn[leg] = (first + 1) % ex->n_partitions;
-    for (uint32_t k = 0; k < ex->n_partitions && n < max; k++) {
+    for (uint32_t k = 0; k < ex->n_partitions; k++) {
         uint32_t q = (first + k) % ex->n_partitions;
-        struct inbox *in = &ex->inbox[leg][q];
-        struct oz_lane_event event;
-        if (!ex->owned[q] || !in->lanes.n_events) continue;
-        while (n < max && oz_lanes_take(&in->lanes, false, &event))
-            give(ex, leg, q, &event, &ret_record[n++]);
-        while (is_full && n < max && in->lanes.n_events) {
-            say_passed_over(ex, leg, q);
-            if (oz_lanes_take(&in->lanes, true, &event)) give(ex, leg, q, &event, &ret_record[n++]);
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        struct inbox *in = &ex->inbox[leg][ret_record[i].lane];
-        in->clock_ms = OZ_MAX(in->clock_ms, ret_record[i].merge_ms);
+        if (!ex->owned[q]) continue;
+        while (n < max && bytes < most && take_one(ex, leg, q, false, &ret_record[n], &bytes)) n++;
+        if (!pass_over || !ex->inbox[leg][q].lanes.n_events || n == max || bytes >= most) continue;
+        say_passed_over(ex, leg, q);
+        while (n < max && bytes < most && take_one(ex, leg, q, true, &ret_record[n], &bytes)) n++;
     }
     return n;
 }
@@ -337,7 +335,7 @@ static enum oz_status put_leg_marks(struct oz_exchange *ex, uint32_t leg,
     for (uint32_t q = 0; n && q < ex->n_partitions; q++) {
         struct oz_out *out = oz_outbox_add(part, err);
         if (!out) return OZ_NO_MEMORY;
-        out->topic = ex->topic[leg + 1].topic;
+        out->topic = ex->config.topic[leg + 1].topic;
         out->partition = (int32_t)q;
         out->timestamp_ms = oz_wall_us() / OZ_US_PER_MS;
         out->has_value = true;

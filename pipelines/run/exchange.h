@@ -11,14 +11,18 @@
 #include "pipelines/run/outputs.h"
 #include "stream/source.h"
 
-/* What may wait, all partitions together: above the first the sources rest, above the second lanes
- * are passed over. */
-enum { OZ_EXCHANGE_BYTES_REST = 64 << 20, OZ_EXCHANGE_BYTES_MAX = 256 << 20 };
+struct oz_exchange_config {
+    struct oz_program *program;
+    uint32_t n_partitions;
+    struct oz_output_topic topic[OZ_LEGS_MAX]; /* of the records to a leg; the first has none */
+    /* What may wait, all partitions together: above a quarter of it the sources rest, above all of
+     * it lanes are passed over. */
+    size_t bytes;
+    size_t batch_bytes; /* a call of oz_exchange_take() ends behind so many */
+};
 
 struct oz_exchange;
-/* topic[leg] is where records to a leg go; the first leg has none. */
-enum oz_status oz_exchange_new(struct oz_program *program, uint32_t n_partitions,
-                               const struct oz_output_topic *topic,
+enum oz_status oz_exchange_new(const struct oz_exchange_config *config,
                                struct oz_exchange **ret_exchange, struct oz_error *err) OZ_MUST_USE;
 void oz_exchange_free(struct oz_exchange *exchange);
 /* Forgets what waits; the owned partitions' lanes stand where the store has them. `owned` NULL:

@@ -182,8 +182,12 @@ static enum oz_status open_outputs(struct runner *run, struct oz_error *err)
         OZ_TRY(output_topic(run, run->source_topic[run->n_sources + leg - 1],
                             &outputs.exchange[leg], err));
     OZ_TRY(oz_outputs_new(&outputs, &run->outputs, err));
-    if (run->prg->n_legs > 1)
-        OZ_TRY(oz_exchange_new(run->prg, run->n_partitions, outputs.exchange, &run->exchange, err));
+    struct oz_exchange_config exchange = {.program = run->prg,
+                                          .n_partitions = run->n_partitions,
+                                          .bytes = share(run, 4, 32 * MIB, 256 * MIB),
+                                          .batch_bytes = share(run, 16, 4 * MIB, 64 * MIB)};
+    memcpy(exchange.topic, outputs.exchange, sizeof exchange.topic);
+    if (run->prg->n_legs > 1) OZ_TRY(oz_exchange_new(&exchange, &run->exchange, err));
     OZ_TRY(output_topic(run, run->ledger_topic, &run->ledger_output, err));
     return oz_ledger_new(run->prg, run->n_partitions, oz_record_bytes_max(run->pl), &run->ledger,
                          err);
