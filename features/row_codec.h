@@ -3,9 +3,9 @@
  *   main = version u8 | flags u8 (1: has an index, 2: has a newest scored time)
  *        | newest scored time, zigzag | next part number
  *        | tags: {tag u8 | length | bytes} ... 0
- *        | ring by ring: flags u8 (1: saturated, 2: totals over all time)
+ *        | ring by ring: flags u8 (1: saturated, 2: totals over all time, 4: events were let go)
  *          | [saturated until, zigzag] | [totals] | open events (features/block_codec.h)
- *   tags   1: complete since, zigzag
+ *   tags   1: incomplete {ring | slot | time, zigzag} ...  features/row_since.h
  *          2: suppressions {slot | last fired, zigzag | held back} ...
  *   totals events | sums and counts as in the index
  *          | per value: there u8 {time, zigzag | bits u64} | {min, max} each
