@@ -1,4 +1,5 @@
 #include "base/fault.h"
+#include "base/memory.h"
 #include "base/nearest.h"
 #include <signal.h>
 #include <stdatomic.h>
@@ -7,7 +8,8 @@
 #include <time.h>
 
 enum { ARMED_MAX = 32, NUMBER_MAX = 100000000, POISON_BYTES = 64 };
-#define POISON "poison-record"
+#define POISON    "poison-record"
+#define NO_MEMORY "no-memory"
 enum effect { EFFECT_KILL, EFFECT_FAIL, EFFECT_SKIP, EFFECT_SLEEP };
 
 struct armed {
@@ -67,7 +69,8 @@ static enum oz_status unknown_name(const char *s, size_t len, struct oz_error *e
         at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? ", " : "", names[i]);
     const char *nearest = oz_nearest(s, len, names, OZ_FAULT_COUNT);
     OZ_FAIL(err, OZ_USAGE,
-            "OUZEL_FAULT: there is no fault point \"%.*s\"%s%s%s; there are %s and " POISON,
+            "OUZEL_FAULT: there is no fault point \"%.*s\"%s%s%s; there are %s, " NO_MEMORY
+            " and " POISON,
             (int)OZ_MIN(len, (size_t)64), s, nearest ? ", did you mean \"" : "",
             nearest ? nearest : "", nearest ? "\"" : "", list);
 }
@@ -97,6 +100,22 @@ static enum oz_status parse_poison(const char *s, size_t len, struct oz_error *e
                 POISON_BYTES);
     poison.len = n;
     memcpy(poison.text, equals + 1, n);
+    return OZ_OK;
+}
+
+static bool is_no_memory(const char *s, size_t len)
+{
+    size_t n = strlen(NO_MEMORY);
+    return len >= n && !memcmp(s, NO_MEMORY, n) && (len == n || s[n] == ':');
+}
+
+static enum oz_status parse_no_memory(const char *s, size_t len, struct oz_error *err)
+{
+    size_t at = strlen(NO_MEMORY) + 1;
+    unsigned nth;
+    if (len < at || !parse_number(s + at, len - at, &nth) || !nth)
+        OZ_FAIL(err, OZ_USAGE, "OUZEL_FAULT: write " NO_MEMORY ":nth, a number from 1");
+    oz_fail_allocation(nth);
     return OZ_OK;
 }
 
@@ -159,6 +178,8 @@ enum oz_status oz_fault_setup(const char *spec, struct oz_error *err)
         if (n == ARMED_MAX) OZ_FAIL(err, OZ_USAGE, "OUZEL_FAULT: more than %d entries", ARMED_MAX);
         if (is_poison(s, len))
             OZ_TRY(parse_poison(s, len, err));
+        else if (is_no_memory(s, len))
+            OZ_TRY(parse_no_memory(s, len, err));
         else
             OZ_TRY(parse_entry(s, len, &armed[n++], err));
         if (!s[len]) break;

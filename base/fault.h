@@ -5,6 +5,7 @@
  * `skip` leaves the step behind the point out: it is how a test shows that it would notice.
  * "poison-record[:segv|bus|fpe|abrt|kill]=text" (segv when left out; no comma in the text) raises
  * that signal on the thread that is about to decode a record whose value has the text in it.
+ * "no-memory:nth" fails that allocation of ours from here on (oz_fail_allocation()).
  * Threads: any once set up, which comes before the first thread. The list below is the whole list:
  * an unknown name is refused at start. */
 #ifndef OZ_BASE_FAULT_H

@@ -434,11 +434,12 @@ static enum oz_status check_meta(struct replay *r, struct oz_error *err)
     if (status == OZ_OK && meta.len) status = compare_meta(r, &meta, err);
     bool found = false;
     if (status == OZ_OK && !meta.len) status = oz_store_positions(r->store, r->pos, &found, err);
-    if (status == OZ_OK && found)
+    if (status == OZ_OK && found) {
+        oz_store_damaged(r->store, "it has offsets and does not say of which definition");
         status = oz_error_set(err, OZ_CORRUPT,
-                              "the state in %s has offsets and does not say of which definition; "
-                              "delete the folder: it is rebuilt from the changelog",
+                              "the state in %s has offsets and does not say of which definition",
                               oz_store_dir(r->store));
+    }
     if (status == OZ_OK && !meta.len)
         status = oz_store_set_meta(r->store, r->options->meta, r->options->meta_len, err);
     oz_buf_clear(&meta);

@@ -10,8 +10,9 @@
  *   anything else                     OZ_STATE: names what does not fit and what to do
  *
  * Not usable is a store without the partition, one that stands outside of the changelog, or one
- * that is behind the commit and older than the changelog keeps deletes. The committed offsets are fetched (stable) BEFORE
- * this is called, as the changelog's end must be asked for after them; that is done in here.
+ * that is behind the commit and older than the changelog keeps deletes. The committed offsets are
+ * fetched (stable) BEFORE this is called, as the changelog's end must be asked for after them; that
+ * is done in here.
  * Threads: one, while nobody else uses the store.
  * Errors: OZ_STATE; OZ_LOST when a changelog has lost what a rebuild needs; OZ_CORRUPT for a
  * damaged record of the changelog; what changelog and store say; OZ_RETRY when progress() asked to

@@ -49,8 +49,10 @@ enum oz_status oz_positions_decode(struct oz_positions *pos, uint32_t partition,
                                    struct oz_error *err) OZ_MUST_USE;
 
 struct oz_store;
-enum oz_status oz_store_open(const char *dir, size_t memory_bytes, struct oz_store **ret_store,
-                             struct oz_error *err) OZ_MUST_USE;
+/* Rows that are damaged (a file that RocksDB cannot read, or what oz_store_damaged() noted) are
+ * thrown away with a line in the log when `may_rebuild`: the store is empty then. Else OZ_STATE. */
+enum oz_status oz_store_open(const char *dir, size_t memory_bytes, bool may_rebuild,
+                             struct oz_store **ret_store, struct oz_error *err) OZ_MUST_USE;
 /* Opens a folder to look at it, beside a process that may be at work on it: nothing in it is
  * locked, made or written. What is seen is all that was written before the call, whole writes
  * only, and does not change; writing is refused. OZ_ENVIRONMENT: there is no such folder. OZ_STATE:
@@ -61,6 +63,10 @@ enum oz_status oz_store_open_read_only(const char *dir, size_t memory_bytes,
                                        struct oz_error *err) OZ_MUST_USE;
 void oz_store_close(struct oz_store *store);
 const char *oz_store_dir(const struct oz_store *store);
+/* What was read makes no sense: no later start trusts the folder. What the store finds out itself
+ * it notes itself; row bytes are its caller's. From any thread; a view notes nothing. */
+void oz_store_damaged(struct oz_store *store, const char *why);
+bool oz_store_is_damaged(const struct oz_store *store);
 
 /* Writes the store's key of a part, at most OZ_STORE_KEY_BYTES_MAX bytes; returns its length. */
 enum {

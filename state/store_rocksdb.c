@@ -3,6 +3,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/log.h"
+#include "state/damage.h"
 #include "state/folder_lock.h"
 #include "state/key_sort.h"
 #include "state/store_files.h"
@@ -12,8 +14,7 @@ enum {
     OPEN_FILES_MAX = 512,
     BACKGROUND_JOBS = 2,
     MEMTABLES_MAX = 3,
-    LOG_FILE_BYTES_MAX = 4 << 20,
-    LOG_FILES_MAX = 2,
+    NO_INFO_LOG = 6, /* above every level */
     LEVELS = 7,
     LEVELS_UNCOMPRESSED = 2,
     VIEW_TRIES = 40,
@@ -37,6 +38,7 @@ struct oz_store {
     size_t cap_due;
     struct oz_buf value;
     _Atomic uint64_t n_gets;
+    _Atomic bool is_damaged;
 };
 
 struct oz_store_reader {
@@ -49,15 +51,34 @@ struct oz_store_reader {
     size_t cap, n_held;
 };
 
-/* RocksDB's words under ours; it starts them with the kind of failure. Frees the text. */
-static OZ_COLD enum oz_status rocksdb_failed(const struct oz_store *store, char *text,
+void oz_store_damaged(struct oz_store *store, const char *why)
+{
+    if (store->lock_fd < 0 || atomic_exchange(&store->is_damaged, true)) return;
+    oz_damage_note(store->dir, why);
+}
+
+bool oz_store_is_damaged(const struct oz_store *store) { return atomic_load(&store->is_damaged); }
+
+/* RocksDB's words under ours; it starts them with the kind of failure. A file that it misses is
+ * damage, one that it cannot read is the disk's matter. Frees the text. */
+static OZ_COLD enum oz_status rocksdb_failed(struct oz_store *store, char *text,
                                              struct oz_error *err)
 {
-    bool corrupt = !strncmp(text, "Corruption", 10);
+    bool corrupt = !strncmp(text, "Corruption", 10) || strstr(text, "No such file");
     enum oz_status status = oz_error_set(
         err, corrupt ? OZ_CORRUPT : OZ_IO, "the state in %s: %s%s", store->dir, text,
         strstr(text, "No space left") ? "; make room and start again, nothing is lost" : "");
+    if (corrupt) oz_store_damaged(store, text);
     rocksdb_free(text);
+    return status;
+}
+
+/* A record of ours whose bytes are off. */
+static OZ_COLD enum oz_status record_damaged(struct oz_store *store, enum oz_status status,
+                                             const char *what, struct oz_error *err)
+{
+    if (status == OZ_CORRUPT) oz_store_damaged(store, what);
+    oz_error_prefix(err, "the state in %s, %s", store->dir, what);
     return status;
 }
 
@@ -99,9 +120,9 @@ static void set_options(struct oz_store *store, size_t memory_bytes)
     for (int i = 0; i < LEVELS; i++)
         compression[i] = i < LEVELS_UNCOMPRESSED ? rocksdb_no_compression : rocksdb_lz4_compression;
     rocksdb_options_set_compression_per_level(o, compression, LEVELS);
-    rocksdb_options_set_info_log_level(o, 2); /* warnings */
-    rocksdb_options_set_max_log_file_size(o, LOG_FILE_BYTES_MAX);
-    rocksdb_options_set_keep_log_file_num(o, LOG_FILES_MAX);
+    /* On a full disk RocksDB 7.8, as Debian builds it, asserts that it could write its log. */
+    rocksdb_options_set_info_log_level(o, NO_INFO_LOG);
+    rocksdb_options_set_keep_log_file_num(o, 1);
     rocksdb_options_set_stats_dump_period_sec(o, 0);
     set_table_options(store, cache);
     store->read = rocksdb_readoptions_create();
@@ -158,38 +179,72 @@ static enum oz_status open_view(struct oz_store *store, struct oz_error *err)
             store->dir, VIEW_TRIES);
 }
 
-static enum oz_status open_store(const char *dir, size_t memory_bytes, bool read_only,
-                                 struct oz_store **ret_store, struct oz_error *err)
+static enum oz_status make_store(const char *dir, struct oz_store **ret_store, struct oz_error *err)
 {
-    enum oz_status status;
-    struct oz_store *store = oz_calloc(1, sizeof *store);
+    struct oz_store *store = *ret_store = oz_calloc(1, sizeof *store);
     if (!store) return oz_no_memory(err);
     store->lock_fd = -1;
     store->dir = oz_strdup(dir);
-    if (!store->dir) {
-        status = oz_no_memory(err);
-        goto out;
-    }
-    OZ_TRY_OUT(read_only ? oz_folder_check(dir, err) : oz_folder_lock(dir, &store->lock_fd, err));
-    set_options(store, memory_bytes);
-    OZ_TRY_OUT(read_only ? open_view(store, err) : open_rocksdb(store, false, err));
-    *ret_store = store;
-    return OZ_OK;
-out:
-    oz_store_close(store);
-    return status;
+    return store->dir ? OZ_OK : oz_no_memory(err);
 }
 
-enum oz_status oz_store_open(const char *dir, size_t memory_bytes, struct oz_store **ret_store,
-                             struct oz_error *err)
+static enum oz_status open_trusted(struct oz_store *store, struct oz_error *err)
 {
-    return open_store(dir, memory_bytes, false, ret_store, err);
+    char why[OZ_DAMAGE_WORDS];
+    if (!oz_damage_noted(store->dir, why)) return open_rocksdb(store, false, err);
+    OZ_FAIL(err, OZ_CORRUPT, "the last run found damage: %s", why);
+}
+
+static enum oz_status open_for_writing(struct oz_store *store, size_t memory_bytes,
+                                       bool may_rebuild, struct oz_error *err)
+{
+    struct oz_error why = {0};
+    OZ_TRY(oz_folder_lock(store->dir, &store->lock_fd, err));
+    set_options(store, memory_bytes);
+    enum oz_status status = open_trusted(store, &why);
+    if (status != OZ_OK && status != OZ_CORRUPT) OZ_FAIL(err, status, "%s", why.message);
+    if (status == OZ_OK) return OZ_OK;
+    if (!may_rebuild)
+        OZ_FAIL(err, OZ_STATE,
+                "the state in %s is damaged, and without exactly once it cannot be rebuilt; bring "
+                "a copy of the folder back, or delete it, the changelog topics and the group to "
+                "begin with empty state (%s)",
+                store->dir, why.message);
+    oz_warn("the state in %s is damaged: it is thrown away and rebuilt from the changelog (%s)",
+            store->dir, why.message);
+    OZ_TRY(oz_damage_clear(store->dir, err));
+    atomic_store(&store->is_damaged, false);
+    return open_rocksdb(store, false, err);
+}
+
+enum oz_status oz_store_open(const char *dir, size_t memory_bytes, bool may_rebuild,
+                             struct oz_store **ret_store, struct oz_error *err)
+{
+    struct oz_store *store;
+    enum oz_status status = make_store(dir, &store, err);
+    if (status == OZ_OK) status = open_for_writing(store, memory_bytes, may_rebuild, err);
+    if (status == OZ_OK)
+        *ret_store = store;
+    else
+        oz_store_close(store);
+    return status;
 }
 
 enum oz_status oz_store_open_read_only(const char *dir, size_t memory_bytes,
                                        struct oz_store **ret_store, struct oz_error *err)
 {
-    return open_store(dir, memory_bytes, true, ret_store, err);
+    struct oz_store *store;
+    enum oz_status status = make_store(dir, &store, err);
+    if (status == OZ_OK) status = oz_folder_check(dir, err);
+    if (status == OZ_OK) {
+        set_options(store, memory_bytes);
+        status = open_view(store, err);
+    }
+    if (status == OZ_OK)
+        *ret_store = store;
+    else
+        oz_store_close(store);
+    return status;
 }
 
 void oz_store_close(struct oz_store *store)
@@ -435,9 +490,7 @@ enum oz_status oz_store_position(struct oz_store *store, uint32_t partition,
         oz_positions_decode(ret_pos, partition, store->value.data, store->value.len, err);
     *ret_time_us = ret_pos->time_us;
     ret_pos->time_us = OZ_MAX(time_us, ret_pos->time_us);
-    return status == OZ_OK
-               ? OZ_OK
-               : oz_error_prefix(err, "the state in %s, partition %u", store->dir, partition);
+    return status == OZ_OK ? OZ_OK : record_damaged(store, status, "an offsets record", err);
 }
 
 enum oz_status oz_store_positions(struct oz_store *store, struct oz_positions *ret_pos,
@@ -481,7 +534,7 @@ enum oz_status oz_store_meta(struct oz_store *store, struct oz_buf *ret_json, st
     const uint8_t *json;
     size_t len;
     if (oz_part_open(store->value.data, store->value.len, OZ_STORE_META, &json, &len, err))
-        return oz_error_prefix(err, "the meta record of the state in %s", store->dir);
+        return record_damaged(store, OZ_CORRUPT, "the meta record", err);
     oz_buf_put(ret_json, json, len);
     return oz_buf_status(ret_json, err);
 }

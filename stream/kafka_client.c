@@ -26,6 +26,22 @@ rd_kafka_topic_partition_list_t *oz_kafka_list(const char *const *topic, uint32_
     return list;
 }
 
+/* The client answers from what it knows of leaders, and does not ask again by itself when a broker
+ * says that it is none (librdkafka 2.0). */
+static void learn_leaders(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        bool seen = false;
+        for (int j = 0; j < i && !seen; j++)
+            seen = !strcmp(list->elems[i].topic, list->elems[j].topic);
+        rd_kafka_topic_t *rkt = seen ? NULL : rd_kafka_topic_new(rk, list->elems[i].topic, NULL);
+        if (!rkt) continue;
+        const struct rd_kafka_metadata *metadata = NULL;
+        if (!rd_kafka_metadata(rk, 0, rkt, &metadata, ASK_MS)) rd_kafka_metadata_destroy(metadata);
+        rd_kafka_topic_destroy(rkt);
+    }
+}
+
 enum oz_status oz_kafka_list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                      int64_t at_ms, struct oz_error *err)
 {
@@ -49,6 +65,7 @@ enum oz_status oz_kafka_list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_li
             OZ_FAIL(err, OZ_BROKER, "offsets could not be asked for: %s", rd_kafka_err2str(code));
         }
         usleep(PAUSE_US);
+        learn_leaders(rk, list);
     }
 }
 
@@ -114,14 +131,27 @@ enum oz_status oz_kafka_partitions(rd_kafka_t *rk, struct oz_kafka_link *link,
     return OZ_OK;
 }
 
+static bool is_missing(const struct oz_topic_info *topic, size_t n)
+{
+    bool missing = false;
+    for (size_t i = 0; i < n; i++) missing |= !topic[i].n_partitions;
+    return missing;
+}
+
 enum oz_status oz_kafka_topics(const struct oz_kafka_config *config, struct oz_topic_info *topic,
-                               size_t n, int64_t wait_us, const atomic_bool *stop,
-                               struct oz_error *err)
+                               size_t n, enum oz_topic_need need, int64_t wait_us,
+                               const atomic_bool *stop, struct oz_error *err)
 {
     struct oz_kafka_link link = {.what = "client"};
     rd_kafka_t *rk;
     OZ_TRY(oz_kafka_client_open(config, OZ_KAFKA_ASKER, NULL, &link, &rk, err));
     enum oz_status status = oz_kafka_partitions(rk, &link, config, topic, n, wait_us, stop, err);
+    int64_t until_us = oz_monotonic_us() + OZ_KAFKA_NEW_TOPIC_US;
+    while (status == OZ_OK && need == OZ_TOPIC_MUST_BE && is_missing(topic, n) &&
+           oz_monotonic_us() < until_us) {
+        usleep(PAUSE_US);
+        status = oz_kafka_partitions(rk, &link, config, topic, n, wait_us, stop, err);
+    }
     rd_kafka_destroy(rk);
     return status;
 }

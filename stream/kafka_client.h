@@ -28,12 +28,15 @@ struct oz_topic_info {
  * *ret_bad is the number of the setting. */
 enum oz_status oz_kafka_check_settings(const struct oz_kafka_config *config, size_t *ret_bad,
                                        struct oz_error *err) OZ_MUST_USE;
-/* Fills n_partitions of each topic. Says at once (log) when no broker answers, retries until
- * wait_us have passed, then OZ_ENVIRONMENT. `stop` (nullable) is looked at in between: OZ_RETRY
- * when it is set. */
+/* Fills n_partitions of each topic; 0: there is none. Says at once (log) when no broker answers,
+ * retries until wait_us have passed, then OZ_ENVIRONMENT. Brokers hear of a new topic one after the
+ * other, so one that must be there is asked for again, for OZ_KAFKA_NEW_TOPIC_US. `stop` (nullable)
+ * is looked at in between: OZ_RETRY when it is set. */
+enum oz_topic_need { OZ_TOPIC_MAY_BE, OZ_TOPIC_MUST_BE };
+#define OZ_KAFKA_NEW_TOPIC_US INT64_C(3000000)
 enum oz_status oz_kafka_topics(const struct oz_kafka_config *config, struct oz_topic_info *topic,
-                               size_t n, int64_t wait_us, const atomic_bool *stop,
-                               struct oz_error *err) OZ_MUST_USE;
+                               size_t n, enum oz_topic_need need, int64_t wait_us,
+                               const atomic_bool *stop, struct oz_error *err) OZ_MUST_USE;
 
 struct oz_new_topic {
     const char *name;

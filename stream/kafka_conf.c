@@ -131,7 +131,11 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
         /* Once, and again when it has been long: an idle source does not notice that it is over. */
         int64_t now_us = oz_monotonic_us();
         if (!link->is_down || now_us - link->down_us > OZ_KAFKA_DOWN_AGAIN_US) {
-            oz_warn("kafka %s: no broker answers: %s; trying on", link->what, reason);
+            char address[OZ_KAFKA_REASON_BYTES] = "?";
+            size_t n = sizeof address;
+            rd_kafka_conf_get(rd_kafka_conf(rk), "bootstrap.servers", address, &n);
+            oz_warn("kafka %s: no broker answers at %s: %s; trying on", link->what, address,
+                    reason);
             link->down_us = now_us;
         }
         link->is_down = true;

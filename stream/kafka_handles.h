@@ -75,7 +75,7 @@ rd_kafka_topic_partition_list_t *oz_kafka_list(const char *const *topic, uint32_
                                                uint32_t n_partitions, const int64_t *offset);
 /* Fills the list's offsets by time in ms (the list's offsets on entry), or
  * RD_KAFKA_OFFSET_BEGINNING or _END for all. Ends are of the client's own isolation level. Waits
- * for a broker that is away, OZ_KAFKA_OUTAGE_MS at most: the middle of a commit must ride through. */
+ * for a broker that is away, OZ_KAFKA_OUTAGE_MS at most: a commit must ride through. */
 enum oz_status oz_kafka_list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                      int64_t at_ms, struct oz_error *err) OZ_MUST_USE;
 /* Waits for a broker: OZ_ENVIRONMENT after wait_us, OZ_RETRY on stop. */

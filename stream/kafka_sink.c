@@ -150,7 +150,9 @@ static enum oz_status learn_topic(struct oz_sink *sink, rd_kafka_topic_t *rkt, s
             rd_kafka_metadata_destroy(metadata);
         }
         if (!code) return OZ_OK;
-        if (!oz_kafka_passes(code) || oz_monotonic_us() > until_us)
+        /* The topic is there, as another broker has said: this one hears of it later. */
+        bool passes = oz_kafka_passes(code) || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        if (!passes || oz_monotonic_us() > until_us)
             OZ_FAIL(err, OZ_BROKER, "topic %s: %s", rd_kafka_topic_name(rkt),
                     rd_kafka_err2str(code));
         usleep(PAUSE_US);
@@ -169,8 +171,8 @@ enum oz_status oz_sink_topic(struct oz_sink *sink, const char *name, bool compre
     OZ_ASSERT(sink->n_topics < TOPICS_MAX);
     /* Asked by a consumer: a producer's own question would create the topic on some brokers. */
     struct oz_topic_info info = {.name = name};
-    OZ_TRY(
-        oz_kafka_topics(&sink->config, &info, 1, OZ_KAFKA_REQUEST_MS * INT64_C(1000), NULL, err));
+    OZ_TRY(oz_kafka_topics(&sink->config, &info, 1, OZ_TOPIC_MUST_BE,
+                           OZ_KAFKA_REQUEST_MS * INT64_C(1000), NULL, err));
     if (!info.n_partitions)
         OZ_FAIL(err, OZ_ENVIRONMENT,
                 "topic %s does not exist; `ouzel topics --create` makes the topics of a pipeline",

@@ -69,16 +69,14 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
     }
     oz_info(
         "%.0f events/s, lag %lld, scored %llu, alerts %llu (%llu held back), dead letters %llu, "
-        "late %llu, duplicates %llu, commits %llu (%.1f ms), rows in memory %llu, "
+        "late %llu, duplicates %llu, commits %llu (p50 %.1f, p99 %.1f ms), rows in memory %llu, "
         "worker shares %s %%%s%s",
         dt > 0 ? (double)(stats->engine.records - last->records) / dt : 0, (long long)stats->lag,
         (unsigned long long)stats->engine.scored, (unsigned long long)alerts,
         (unsigned long long)held, (unsigned long long)stats->engine.dead,
         (unsigned long long)stats->engine.late_events, (unsigned long long)stats->engine.duplicates,
-        (unsigned long long)stats->emitter.commits,
-        stats->emitter.commits
-            ? (double)stats->emitter.commit_us_total / 1e3 / (double)stats->emitter.commits
-            : 0,
+        (unsigned long long)stats->emitter.commits, (double)stats->emitter.commit_us_p50 / 1e3,
+        (double)stats->emitter.commit_us_p99 / 1e3,
         (unsigned long long)stats->engine.rows_in_memory, share, keys,
         stats->paused ? ", paused for want of disk space" : "");
     last->seconds = stats->seconds;

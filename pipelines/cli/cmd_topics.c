@@ -68,7 +68,8 @@ static void add(struct topic_list *list, const char *name, bool compacted)
 static enum oz_status look(const struct oz_kafka_config *config, struct topic_list *list,
                            struct oz_error *err)
 {
-    return oz_kafka_topics(config, list->info, list->n, 30 * OZ_US_PER_SECOND, &oz_stop, err);
+    return oz_kafka_topics(config, list->info, list->n, OZ_TOPIC_MAY_BE, 30 * OZ_US_PER_SECOND,
+                           &oz_stop, err);
 }
 
 /* The scored source's count if it is there, and all of ours have as many. */

@@ -102,7 +102,7 @@ static enum oz_status open_all(struct backfill *bf, struct oz_error *err)
         OZ_TRY(make_temp_dir(bf, err));
         dir = bf->temp_dir;
     }
-    OZ_TRY(oz_engine_open(bf->prg, dir, 1, &bf->store, &bf->engine, err));
+    OZ_TRY(oz_engine_open(bf->prg, dir, 1, false, &bf->store, &bf->engine, err));
     OZ_TRY(check_unused(bf->store, err));
     uint32_t n = oz_engine_n_workers(bf->engine);
     bf->record = oz_calloc(pl->batch_rows, sizeof *bf->record);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/histogram.h"
 #include "base/hash.h"
 #include "base/queue.h"
 
@@ -44,6 +45,7 @@ struct oz_emitter {
     enum oz_status status;
     struct oz_error err;
     struct oz_emitter_stats stats;
+    struct oz_histogram commit_us;
 };
 
 static void fail(struct oz_emitter *em, enum oz_status status, const struct oz_error *err)
@@ -215,8 +217,7 @@ static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, str
     em->committed = ep->number;
     oz_positions_copy(&em->committed_pos, &ep->pos);
     em->stats.commits++;
-    em->stats.commit_us_total += took;
-    em->stats.commit_us_max = OZ_MAX(em->stats.commit_us_max, took);
+    oz_histogram_add(&em->commit_us, took);
     pthread_cond_broadcast(&em->changed);
     pthread_mutex_unlock(&em->mutex);
     em->n_held = ep->flush ? 0 : em->n_held + 1;
@@ -575,5 +576,7 @@ void oz_emitter_get_stats(struct oz_emitter *em, struct oz_emitter_stats *ret_st
 {
     pthread_mutex_lock(&em->mutex);
     *ret_stats = em->stats;
+    ret_stats->commit_us_p50 = oz_histogram_quantile(&em->commit_us, 0.5);
+    ret_stats->commit_us_p99 = oz_histogram_quantile(&em->commit_us, 0.99);
     pthread_mutex_unlock(&em->mutex);
 }

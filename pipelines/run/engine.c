@@ -120,12 +120,12 @@ static uint32_t workers_of(const struct oz_pipeline *pl)
 }
 
 enum oz_status oz_engine_open(const struct oz_program *program, const char *state_dir,
-                              uint32_t n_partitions, struct oz_store **ret_store,
+                              uint32_t n_partitions, bool may_rebuild, struct oz_store **ret_store,
                               struct oz_engine **ret_engine, struct oz_error *err)
 {
     size_t memory = program->pipeline.state_memory_bytes;
     size_t store = OZ_MAX(memory / STORE_SHARE, (size_t)STORE_MEMORY_MIN);
-    OZ_TRY(oz_store_open(state_dir, store, ret_store, err));
+    OZ_TRY(oz_store_open(state_dir, store, may_rebuild, ret_store, err));
     struct oz_engine_config config = {
         .program = program,
         .store = *ret_store,

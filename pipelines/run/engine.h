@@ -52,10 +52,10 @@ struct oz_engine;
 enum oz_status oz_engine_new(const struct oz_engine_config *config, struct oz_engine **ret_engine,
                              struct oz_error *err) OZ_MUST_USE;
 /* Opens the state folder and an engine over it as the pipeline says: its workers (or the cores),
- * its state.memory shared out between rows in memory and the store. On failure *ret_store may be
- * open and is the caller's to close. */
+ * its state.memory shared out between rows in memory and the store (`may_rebuild` as in
+ * oz_store_open()). On failure *ret_store may be open and is the caller's to close. */
 enum oz_status oz_engine_open(const struct oz_program *program, const char *state_dir,
-                              uint32_t n_partitions, struct oz_store **ret_store,
+                              uint32_t n_partitions, bool may_rebuild, struct oz_store **ret_store,
                               struct oz_engine **ret_engine, struct oz_error *err) OZ_MUST_USE;
 void oz_engine_free(struct oz_engine *engine);
 

@@ -153,7 +153,7 @@ static enum oz_status parse(const struct oz_program *prg, uint32_t n_partitions,
                             const struct oz_doc_value *root, struct oz_ledger_record *record,
                             struct oz_error *err)
 {
-    uint64_t v;
+    uint64_t v = 0;
     const struct oz_doc_value *cut;
     OZ_TRY(number(root, "v", &v, err));
     if (v != 1) OZ_FAIL(err, OZ_CORRUPT, "version %llu", (unsigned long long)v);

@@ -95,8 +95,8 @@ static enum oz_status look_at_topics(struct recompute *rc, struct oz_error *err)
     if (rc->config->alerts_topic) topic[n++].name = rc->config->alerts_topic;
     for (size_t i = 0; i < n; i++)
         if (!topic[i].name) return oz_no_memory(err);
-    OZ_TRY(
-        oz_kafka_topics(&rc->client, topic, n, rc->config->broker_wait_us, rc->config->stop, err));
+    OZ_TRY(oz_kafka_topics(&rc->client, topic, n, OZ_TOPIC_MAY_BE, rc->config->broker_wait_us,
+                           rc->config->stop, err));
     for (size_t i = 0; i < n; i++)
         if (!topic[i].n_partitions)
             OZ_FAIL(err, OZ_ENVIRONMENT, "the topic `%s` does not exist: nothing can be recomputed",
@@ -239,7 +239,8 @@ static enum oz_status open_engine(struct recompute *rc, struct oz_error *err)
         OZ_FAIL(err, OZ_ENVIRONMENT, "cannot make a folder in %s: %s", tmp && *tmp ? tmp : "/tmp",
                 strerror(errno));
     }
-    OZ_TRY(oz_engine_open(rc->prg, rc->temp_dir, rc->n_partitions, &rc->store, &rc->engine, err));
+    OZ_TRY(oz_engine_open(rc->prg, rc->temp_dir, rc->n_partitions, false, &rc->store, &rc->engine,
+                          err));
     uint32_t n = oz_engine_n_workers(rc->engine);
     struct oz_outputs_config config = {.program = rc->prg, .engine = rc->engine};
     OZ_TRY(oz_outputs_new(&config, &rc->quiet, err));

@@ -72,8 +72,8 @@ static enum oz_status check_topics(struct runner *run, struct oz_error *err)
     if (run->pl->scores_topic) topic[n++].name = run->pl->scores_topic;
     if (run->pl->alerts_topic) topic[n++].name = run->pl->alerts_topic;
     if (run->pl->dead_letters_topic) topic[n++].name = run->pl->dead_letters_topic;
-    OZ_TRY(oz_kafka_topics(&run->client, topic, n, run->config->broker_wait_us, run->config->stop,
-                           err));
+    OZ_TRY(oz_kafka_topics(&run->client, topic, n, OZ_TOPIC_MUST_BE, run->config->broker_wait_us,
+                           run->config->stop, err));
     for (size_t i = 0; i < n; i++)
         if (!topic[i].n_partitions)
             OZ_FAIL(err, OZ_ENVIRONMENT,
@@ -161,8 +161,8 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
     run->replayed = oz_calloc(run->n_partitions, sizeof *run->replayed);
     run->fresh = oz_calloc(run->n_partitions, sizeof *run->fresh);
     if (!run->meta || !run->replayed || !run->fresh) return oz_no_memory(err);
-    OZ_TRY(oz_engine_open(run->prg, config->state_dir, run->n_partitions, &run->store, &run->engine,
-                          err));
+    OZ_TRY(oz_engine_open(run->prg, config->state_dir, run->n_partitions, run->exactly_once,
+                          &run->store, &run->engine, err));
     OZ_TRY(oz_sink_open(&run->client,
                         run->exactly_once ? oz_program_transactional_id(run->prg) : NULL,
                         TOPIC_WAIT_US, &run->sink, err));
@@ -551,6 +551,7 @@ static enum oz_status turn(struct runner *run, struct oz_error *err)
     }
     bool flooded = oz_flood_watch_is_over(&run->flood);
     enum oz_status status = flooded ? drain(run, err) : step(run, err);
+    if (status == OZ_CORRUPT) oz_store_damaged(run->store, err->message);
     run->is_over = flooded && status == OZ_OK;
     return status == OZ_ABORT ? read_again(run, err) : status;
 }
@@ -584,7 +585,9 @@ static enum oz_status loop(struct runner *run, struct oz_error *err)
     return oz_flood_watch_status(&run->flood, run->pl, err);
 }
 
-enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_error *err)
+/* *ret_damaged: the next start does not trust the rows on disk. */
+static enum oz_status run_once(const struct oz_runner_config *config, bool *ret_damaged,
+                               struct oz_error *err)
 {
     struct runner run = {.config = config, .prg = config->program};
     run.pl = &run.prg->pipeline;
@@ -592,6 +595,7 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
     oz_disk_guard_init(&run.disk, config->state_dir, &run.pl->state_min_free);
     enum oz_status status = start(&run, err);
     if (status == OZ_OK) status = loop(&run, err);
+    *ret_damaged = run.store && oz_store_is_damaged(run.store);
     oz_emitter_free(run.emitter);
     oz_ledger_free(run.ledger);
     oz_crash_note_close(run.crash);
@@ -607,4 +611,14 @@ enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_er
     oz_free(run.replayed);
     oz_free(run.fresh);
     return status;
+}
+
+/* What is damaged again after it was rebuilt has another cause than the disk. */
+enum oz_status oz_runner_run(const struct oz_runner_config *config, struct oz_error *err)
+{
+    bool damaged, again;
+    enum oz_status status = run_once(config, &damaged, err);
+    if (status != OZ_CORRUPT || !damaged || config->delivery != OZ_EXACTLY_ONCE) return status;
+    oz_warn("%s", err->message);
+    return run_once(config, &again, err);
 }

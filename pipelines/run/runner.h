@@ -2,8 +2,9 @@
  *
  * Start: topics and group are looked at, the state is opened and brought to the committed epoch,
  * the group is joined. Then batches until *stop is set: the batch under way is finished, its epoch
- * committed and stored. An aborted transaction is read again; whatever else goes wrong ends the
- * run.
+ * committed and stored. An aborted transaction is read again. Rows on disk that turn out to be
+ * damaged are thrown away and rebuilt from the changelog, once a run, where it has them (exactly
+ * once). Whatever else goes wrong ends the run.
  * Threads: the caller's, plus workers, emitter, store and the clients' own.
  * Errors: statuses as the parts give them; OZ_RETRY when *stop was set before the start was over.
  * */

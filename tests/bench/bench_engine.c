@@ -88,7 +88,7 @@ static void open_engine(struct bench *b)
     struct oz_error err;
     strcpy(b->dir, "/tmp/ouzel-bench-XXXXXX");
     if (!mkdtemp(b->dir)) must(oz_error_set(&err, OZ_ENVIRONMENT, "no folder %s", b->dir), &err);
-    must(oz_store_open(b->dir, STORE_BYTES, &b->store, &err), &err);
+    must(oz_store_open(b->dir, STORE_BYTES, false, &b->store, &err), &err);
     struct oz_engine_config config = {.program = b->prg,
                                       .store = b->store,
                                       .n_workers = b->n_workers,

@@ -199,7 +199,7 @@ int main(int argc, char **argv)
         snprintf(dir, sizeof dir, "%s", argv[1]);
     else
         scratch_make(dir);
-    must(oz_store_open(dir, (size_t)512 << 20, &store, &err), &err);
+    must(oz_store_open(dir, (size_t)512 << 20, false, &store, &err), &err);
     run(store, 10000, 0);
     run(store, 1000000, 1);
     oz_store_close(store);

@@ -7,9 +7,11 @@ read-uncommitted, since a commit returns before its markers are written."""
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -63,6 +65,56 @@ class Broker:
 RUNNING = []  # processes of the test under way: none outlives it
 
 
+def free_ports(n):
+    """Below the kernel's ephemeral range, so that no outgoing connection takes one first."""
+    found = set()
+    while len(found) < n:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                found.add(port)
+    return list(found)
+
+
+class Cluster:
+    """Brokers of which each replica set and each coordinator spares one: `with Cluster() as cluster`."""
+
+    def __init__(self, n=3):
+        self.n = n
+
+    def __enter__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="ouzel-kafka-"))
+        ports = free_ports(2 * self.n)
+        self.voters = ",".join(f"{i + 1}@127.0.0.1:{ports[i]}" for i in range(self.n))
+        self.ports = ports[self.n:]
+        self.address = ",".join(f"127.0.0.1:{p}" for p in self.ports)
+        try:
+            for node in range(self.n):
+                self.start(node)
+            for node in range(self.n):
+                self.wait(node)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def start(self, node):
+        subprocess.run([BROKER, "start", self.dir / str(node), str(self.ports[node]), "--node", str(node + 1),
+                        "--voters", self.voters], stdout=subprocess.DEVNULL, check=True)
+
+    def wait(self, node):
+        subprocess.run([BROKER, "wait", self.dir / str(node)], check=True)
+
+    def kill(self, node):
+        subprocess.run([BROKER, "kill", self.dir / str(node)], check=True)
+
+    def __exit__(self, *_):
+        for node in range(self.n):
+            if (self.dir / str(node)).exists():
+                subprocess.run([BROKER, "kill", self.dir / str(node)], check=False)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
 class Folder:
     """Where a test keeps logs and state; removed when it went well."""
 
@@ -111,7 +163,7 @@ def patient(ask, seconds=20):
 
 def make_topics(address, names, partitions=PARTITIONS):
     admin = client(AdminClient, address, {})
-    for future in admin.create_topics([NewTopic(n, partitions, 1) for n in names]).values():
+    for future in admin.create_topics([NewTopic(n, partitions, -1) for n in names]).values():
         future.result()
 
 
@@ -353,12 +405,12 @@ def same(got, want, what):
     raise Failure(f"{what}: {len(got)} instead of {len(want)}")
 
 
-def main(tests):
+def main(tests, make_broker=Broker):
     """Runs the test functions, each with (broker address, folder); says how each went."""
     only = [name for name in sys.argv[1:] if not name.startswith("--")]
     failed = 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the broker is stopped
-    with Broker() as broker:
+    with make_broker() as broker:
         for test in tests:
             if only and test.__name__ not in only:
                 continue

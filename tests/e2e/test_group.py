@@ -170,6 +170,46 @@ def test_killed_while_partitions_move(broker, folder):
     equal(first, whole)
 
 
+def one_source(folder):
+    """The pipeline without its labels: with several sources an assignment that sticks would not keep equal
+    partitions together."""
+    lines = FILE.read_text().splitlines(keepends=True)
+    first = lines.index("  labels:\n")
+    end = lines.index("entities: {card: card}\n")
+    file = folder / "one-source.yaml"
+    file.write_text("".join(x for x in lines[:first] + lines[end:] if "frauds_30d" not in x))
+    return file
+
+
+def test_cooperative_sticky(broker, folder):
+    """Only what moves is handed over; what stays is read on. With several sources it is refused."""
+    topics, sources = load(broker, "sticky", [r for r in events.make(36, 2 * EVENTS) if r["source"] == "tx"])
+    topics, file = topics[:1], one_source(folder)
+    settings = [sources[0], *SETTINGS, "kafka.partition.assignment.strategy=cooperative-sticky"]
+    whole = Pipeline(broker.address, folder, "sticky-whole", file, settings)
+    whole.run_through(topics)
+    first = Pipeline(broker.address, folder, "sticky-disturbed", file, settings)
+    first.make_topics()
+    a, b, c = (Member(first, instance, []) for instance in "abc")
+    a.start(fault=PACE)
+    a.wait_for("running: 4 of 4")
+    b.start(fault=PACE)
+    wait("the partitions are not shared out", lambda: partitions(a) == 2 and partitions(b) == 2)
+    c.start(fault=PACE)
+    wait("the third gets nothing", lambda: partitions(c))
+    b.kill()
+    b.start(fault=PACE)
+    b.wait_for("running:")
+    c.stop()
+    wait("nobody takes the partition over", lambda: partitions(a) + partitions(b) == 4)
+    print(f"        partitions {[partitions(m) for m in (a, b)]} after it all, {first.lag(topics)} records left")
+    check(first.lag(topics) > 0, "the input was read before the last one left")
+    a.wait_until_read(topics, 240)
+    for member in (a, b):
+        member.stop()
+    equal(first, whole)
+
+
 if __name__ == "__main__":
     main([test_three_from_the_start, test_joins_and_leaves, test_stopped_for_longer_than_its_session,
-          test_killed_while_partitions_move])
+          test_killed_while_partitions_move, test_cooperative_sticky])

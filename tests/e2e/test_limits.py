@@ -20,7 +20,7 @@ from harness import OUZEL, PARTITIONS, ROOT, RUN, Failure, Pipeline, check, flat
 from test_run import ENTITIES, load, partition_of
 
 FILE = ROOT / "tests/e2e/pipeline.yaml"
-SHIM = pathlib.Path(OUZEL).resolve().parent / "statvfs_shim.so"
+SHIM = pathlib.Path(OUZEL).resolve().parent / "disk_shim.so"
 PACE = "batch-start:every=20"  # ms a batch: the input must outlast what is done to it
 SETTINGS = ["max_idle=10s", "epoch.every=20ms", "epoch.rows=400", "batch.rows=100", "state.flush=60ms"]
 

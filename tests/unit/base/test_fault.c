@@ -2,6 +2,7 @@
  * `kill` ends the process as SIGKILL does (in a forked child), and that a wrong specification is
  * refused with the known names. */
 #include "base/fault.h"
+#include "base/memory.h"
 #include "base/clock.h"
 #include <stdarg.h>
 #include <stddef.h>
@@ -100,6 +101,17 @@ static void test_kill(void **state)
     assert_int_equal(end_of_child("poison-record:bus=bad one."), 17);
 }
 
+static void test_no_memory(void **state)
+{
+    (void)state;
+    arm("no-memory:2,commit-done:9");
+    void *first = oz_malloc(1), *second = oz_malloc(1), *third = oz_malloc(1);
+    assert_true(first && !second && third);
+    oz_free(first);
+    oz_free(third);
+    arm("");
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -143,6 +155,10 @@ static void test_refused(void **state)
                                         "poison-record",
                                         "poison-record=",
                                         "poison-record:term=x",
+                                        "no-memory",
+                                        "no-memory:",
+                                        "no-memory:0",
+                                        "no-memory:3=kill",
                                         "commit-done=99999999999999"};
     for (size_t i = 0; i < OZ_COUNT_OF(specs); i++) {
         arm("commit-done=fail");
@@ -161,8 +177,10 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_none), cmocka_unit_test(test_nth),   cmocka_unit_test(test_sleep),
-        cmocka_unit_test(test_kill), cmocka_unit_test(test_names), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_none),    cmocka_unit_test(test_nth),
+        cmocka_unit_test(test_sleep),   cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_names),   cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

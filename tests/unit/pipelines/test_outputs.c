@@ -55,7 +55,7 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(b->dir));
     if (oz_program_load(PIPELINE, NULL, 0, 0, &b->prg, &mistakes, &err) != OZ_OK)
         fail_msg("%s\n%s", err.message, oz_buf_string(&mistakes.text));
-    assert_int_equal(oz_store_open(b->dir, 16 << 20, &b->store, &err), OZ_OK);
+    assert_int_equal(oz_store_open(b->dir, 16 << 20, false, &b->store, &err), OZ_OK);
     struct oz_engine_config engine = {.program = b->prg,
                                       .store = b->store,
                                       .n_workers = 2,

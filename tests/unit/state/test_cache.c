@@ -64,7 +64,7 @@ static void open_world(struct world *w, uint32_t n_workers, size_t pool_bytes, u
     w->n_workers = n_workers;
     w->epoch = 1;
     scratch_make(w->dir);
-    if (oz_store_open(w->dir, STORE_MEMORY, &w->store, &err)) fail_msg("%s", err.message);
+    if (oz_store_open(w->dir, STORE_MEMORY, false, &w->store, &err)) fail_msg("%s", err.message);
     for (uint32_t i = 0; i < n_workers; i++) {
         assert_int_equal(oz_pool_new(pool_bytes, &w->pool[i], NULL), OZ_OK);
         for (uint8_t e = 0; e < ENTITIES; e++)
@@ -285,7 +285,7 @@ static void check_reopened(struct world *w)
     for (uint32_t i = 0; i < w->n_workers; i++)
         for (int e = 0; e < ENTITIES; e++) oz_cache_free(w->cache[i][e]);
     oz_store_close(w->store);
-    assert_int_equal(oz_store_open(w->dir, STORE_MEMORY, &w->store, NULL), OZ_OK);
+    assert_int_equal(oz_store_open(w->dir, STORE_MEMORY, false, &w->store, NULL), OZ_OK);
     for (uint32_t i = 0; i < w->n_workers; i++)
         for (uint8_t e = 0; e < ENTITIES; e++) {
             assert_int_equal(

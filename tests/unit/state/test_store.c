@@ -23,7 +23,7 @@ static struct oz_store *open_store(const char *dir)
 {
     struct oz_store *store;
     struct oz_error err = {0};
-    if (oz_store_open(dir, MEMORY, &store, &err)) fail_msg("%s", err.message);
+    if (oz_store_open(dir, MEMORY, false, &store, &err)) fail_msg("%s", err.message);
     return store;
 }
 
@@ -231,7 +231,7 @@ static void test_one_owner(void **state)
     struct oz_store *store = open_store(deep), *second;
     struct oz_error err;
     snprintf(pid, sizeof pid, "process %ld", (long)getpid());
-    assert_int_equal(oz_store_open(deep, MEMORY, &second, &err), OZ_STATE);
+    assert_int_equal(oz_store_open(deep, MEMORY, false, &second, &err), OZ_STATE);
     assert_non_null(strstr(err.message, pid));
     assert_non_null(strstr(err.message, deep));
     int how;
@@ -245,11 +245,49 @@ static void test_one_owner(void **state)
     oz_store_close(store);
     oz_store_close(open_store(deep));
 
-    assert_int_equal(oz_store_open(dir, MEMORY, &second, &err), OZ_STATE); /* holds `not` */
+    assert_int_equal(oz_store_open(dir, MEMORY, false, &second, &err), OZ_STATE); /* holds `not` */
     assert_non_null(strstr(err.message, "'not'"));
     snprintf(deep, sizeof deep, "%s/not/there/yet/ouzel.lock/below", dir);
-    assert_int_equal(oz_store_open(deep, MEMORY, &second, &err), OZ_ENVIRONMENT);
-    assert_int_equal(oz_store_open("", MEMORY, &second, &err), OZ_CONFIG);
+    assert_int_equal(oz_store_open(deep, MEMORY, false, &second, &err), OZ_ENVIRONMENT);
+    assert_int_equal(oz_store_open("", MEMORY, false, &second, &err), OZ_CONFIG);
+    scratch_remove(dir);
+}
+
+/* What is damaged stays so until somebody may rebuild it; then nothing of it is left. */
+static void test_damage(void **state)
+{
+    (void)state;
+    char dir[256];
+    scratch_make(dir);
+    struct oz_sealed sealed;
+    const struct oz_sealed *set = &sealed;
+    struct oz_error err;
+    oz_sealed_init(&sealed);
+    put(&sealed, 0, "k", 0, "value");
+    struct oz_store *store = open_store(dir), *second;
+    assert_int_equal(oz_store_write(store, &set, 1, NULL, &err), OZ_OK);
+    assert_false(oz_store_is_damaged(store));
+    oz_store_damaged(store, "part 3 of 'k' is off");
+    oz_store_damaged(store, "and more");
+    assert_true(oz_store_is_damaged(store));
+    oz_store_close(store);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(oz_store_open(dir, MEMORY, false, &second, &err), OZ_STATE);
+        assert_non_null(strstr(err.message, "part 3 of 'k' is off"));
+        assert_non_null(strstr(err.message, dir));
+    }
+    assert_int_equal(oz_store_open(dir, MEMORY, true, &store, &err), OZ_OK);
+    bool has_rows;
+    assert_int_equal(oz_store_has_rows(store, &has_rows, &err), OZ_OK);
+    assert_false(has_rows);
+    assert_false(oz_store_is_damaged(store));
+    assert_int_equal(oz_store_write(store, &set, 1, NULL, &err), OZ_OK);
+    oz_store_close(store);
+    store = open_store(dir);
+    assert_int_equal(oz_store_has_rows(store, &has_rows, &err), OZ_OK);
+    assert_true(has_rows);
+    oz_store_close(store);
+    oz_sealed_clear(&sealed);
     scratch_remove(dir);
 }
 
@@ -314,7 +352,7 @@ static uint64_t check_prefix(const char *dir)
 static void child_writes(const char *dir, uint64_t b, int to)
 {
     struct oz_store *store;
-    if (oz_store_open(dir, MEMORY, &store, NULL)) _exit(1);
+    if (oz_store_open(dir, MEMORY, false, &store, NULL)) _exit(1);
     for (;; b++) {
         write_batch(store, b);
         if (write(to, &b, sizeof b) != sizeof b) _exit(1);
@@ -412,12 +450,12 @@ int main(int argc, char **argv)
         child_writes(argv[2], strtoull(argv[3], NULL, 10), atoi(argv[4]));
     if (argc == 3 && !strcmp(argv[1], "open")) {
         struct oz_store *second;
-        return oz_store_open(argv[2], MEMORY, &second, NULL) == OZ_STATE ? 42 : 1;
+        return oz_store_open(argv[2], MEMORY, false, &second, NULL) == OZ_STATE ? 42 : 1;
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_later_wins), cmocka_unit_test(test_get_many),
         cmocka_unit_test(test_key_sort),   cmocka_unit_test(test_meta_and_positions),
-        cmocka_unit_test(test_one_owner),  cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_log_cut)};
+        cmocka_unit_test(test_one_owner),  cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_killed),     cmocka_unit_test(test_log_cut)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

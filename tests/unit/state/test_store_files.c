@@ -57,7 +57,7 @@ static void child_writes(const char *dir, int to)
 {
     struct oz_store *store;
     struct oz_positions pos;
-    if (oz_store_open(dir, MEMORY, &store, NULL) || oz_positions_init(&pos, 1, 1, 1, NULL))
+    if (oz_store_open(dir, MEMORY, false, &store, NULL) || oz_positions_init(&pos, 1, 1, 1, NULL))
         _exit(1);
     for (uint64_t b = 1;; b++) {
         write_one(store, &pos, b);
@@ -191,7 +191,7 @@ static void test_leaves_no_trace(void **state)
     struct oz_positions pos;
     struct oz_error err = {0};
     scratch_make(dir);
-    assert_int_equal(oz_store_open(dir, MEMORY, &store, NULL), OZ_OK);
+    assert_int_equal(oz_store_open(dir, MEMORY, false, &store, NULL), OZ_OK);
     assert_int_equal(oz_positions_init(&pos, 1, 1, 1, NULL), OZ_OK);
     for (uint64_t b = 1; b <= 130; b++) write_one(store, &pos, b);
     oz_store_close(store);

@@ -54,7 +54,8 @@ static void test_dead_broker_is_said_at_once(void **state)
     memset(&caught, 0, sizeof caught);
     oz_log_redirect(catch, NULL);
     int64_t start_us = oz_monotonic_us();
-    enum oz_status status = oz_kafka_topics(&config, &info, 1, 2500000, NULL, &err);
+    enum oz_status status =
+        oz_kafka_topics(&config, &info, 1, OZ_TOPIC_MAY_BE, 2500000, NULL, &err);
     int64_t took_us = oz_monotonic_us() - start_us;
     oz_log_redirect(NULL, NULL);
     assert_int_equal(status, OZ_ENVIRONMENT);
@@ -79,7 +80,8 @@ static void test_stop_is_seen(void **state)
     atomic_bool stop = true;
     int64_t start_us = oz_monotonic_us();
     oz_log_redirect(catch, NULL);
-    assert_int_equal(oz_kafka_topics(&config, &info, 1, 60000000, &stop, NULL), OZ_RETRY);
+    assert_int_equal(oz_kafka_topics(&config, &info, 1, OZ_TOPIC_MAY_BE, 60000000, &stop, NULL),
+                     OZ_RETRY);
     oz_log_redirect(NULL, NULL);
     assert_true(oz_monotonic_us() - start_us < 3000000);
     close(fd);
@@ -95,7 +97,8 @@ static void test_embedded_broker_answers(void **state)
     struct oz_kafka_setting setting[] = {{"bootstrap.servers", oz_embedded_broker_address(broker)}};
     struct oz_kafka_config config = {setting, 1, "test"};
     struct oz_topic_info info = {.name = "five"};
-    assert_int_equal(oz_kafka_topics(&config, &info, 1, 5000000, NULL, &err), OZ_OK);
+    assert_int_equal(oz_kafka_topics(&config, &info, 1, OZ_TOPIC_MAY_BE, 5000000, NULL, &err),
+                     OZ_OK);
     assert_int_equal(info.n_partitions, 5);
     /* It cannot list groups: nobody is in the way. */
     assert_int_equal(oz_kafka_group_is_free(&config, "g", "one", &err), OZ_OK);
