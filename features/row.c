@@ -105,8 +105,8 @@ enum oz_status oz_row_side(struct oz_row_work *w, struct oz_row_side **ret_side)
         side->ring[i].before = words;
         words += rl->n_words;
         side->ring[i].since = (int64_t *)words;
-        for (uint32_t k = 0; k <= rl->n_values; k++) side->ring[i].since[k] = OZ_TIME_NONE;
-        words += 1 + rl->n_values;
+        for (uint32_t k = 0; k < 2 + rl->n_values; k++) side->ring[i].since[k] = OZ_TIME_NONE;
+        words += 2 + rl->n_values;
         if (!rl->base_words) continue;
         side->ring[i].base = words;
         oz_base_zero(rl, words);

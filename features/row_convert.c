@@ -64,9 +64,6 @@ enum oz_status oz_row_reading_new(const struct oz_named_layout *older,
             reading->value[i][v] = ring < 0 ? -1
                                             : find_value(older, ring, own->value[i][v],
                                                          to->ring[i].value[v].kind);
-        /* Events that nobody counted any more must not come back as the newest n. */
-        if (ring >= 0 && to->ring[i].keep_last && !from->ring[ring].keep_last)
-            reading->same_columns = false;
     }
     for (uint32_t s = 0; s < from->n_suppressions; s++)
         reading->slot[s] = find(own->rule, to->n_suppressions, older->rule[s]);
@@ -82,6 +79,33 @@ static int64_t kept_since(const struct oz_row *row, const struct oz_ring_layout 
     return trimmed && row->last_us != OZ_TIME_NONE ? row->last_us - old->reach_us : OZ_TIME_NONE;
 }
 
+/* Of the events up to this time, some that are newer than others here may have been let go. The
+ * newest n that are settled never are, if the definition asked for them. */
+static enum oz_status newest_since(struct oz_row_work *w, uint32_t ring,
+                                   const struct oz_ring_layout *old, int64_t *ret_us)
+{
+    const struct oz_ring_layout *rl = &w->layout->ring[ring];
+    const struct oz_ring *r = oz_ring_of(w->layout, w->row, ring);
+    int64_t kept_us = kept_since(w->row, old, r->trimmed), settled_us;
+    const uint8_t *entry = NULL;
+    uint32_t n = 0;
+    *ret_us = kept_us;
+    if (kept_us == OZ_TIME_NONE || !old->keep_last) return OZ_OK;
+    settled_us = w->row->last_us - old->settle_us;
+    if (r->spilled) {
+        struct oz_place place;
+        uint64_t first = oz_ring_first_ordinal(w->layout, w->row, ring);
+        OZ_TRY(oz_place_of_time(w, ring, settled_us, &place));
+        if (place.ordinal - first >= old->keep_last)
+            OZ_TRY(oz_ring_run(w, ring, place.ordinal - old->keep_last, &entry, &n));
+    } else {
+        n = oz_entries_upper(rl, oz_ring_slot(rl, r, r->first), r->len - r->first, settled_us);
+        if (n >= old->keep_last) entry = oz_ring_slot(rl, r, r->first + n - old->keep_last);
+    }
+    if (entry && n) *ret_us = OZ_MIN(kept_us, oz_entry_time(entry) - 1);
+    return OZ_OK;
+}
+
 static enum oz_status note_same_columns(struct oz_row_work *w, const struct oz_row_layout *old)
 {
     for (uint32_t i = 0; i < w->layout->n_rings; i++) {
@@ -89,8 +113,14 @@ static enum oz_status note_same_columns(struct oz_row_work *w, const struct oz_r
             kept_since(w->row, &old->ring[i], oz_ring_of(w->layout, w->row, i)->trimmed);
         if (since_us > w->row->last_us - w->layout->ring[i].reach_us)
             OZ_TRY(oz_since_set(w, i, 0, since_us));
+        if (!w->layout->ring[i].keep_last) continue;
+        OZ_TRY(newest_since(w, i, &old->ring[i], &since_us));
+        if (!old->ring[i].keep_last && w->row->side)
+            since_us = OZ_MAX(since_us, w->row->side->ring[i].since[0]);
+        OZ_TRY(oz_since_set(w, i, 1 + w->layout->ring[i].n_values, since_us));
     }
     if (w->row->side && w->row->side->warms) oz_since_settle(w->layout, w->row);
+    w->row->changed = true; /* the first change, of whatever part, writes down what was found here */
     return OZ_OK;
 }
 
@@ -103,7 +133,6 @@ struct conversion {
     const struct oz_ring_layout *rl, *old;
     struct oz_ring *r, *r_old;
     const struct oz_ring_side *rs_old;   /* or NULL */
-    int64_t dead_us;                     /* events up to here were nobody's any more */
     int64_t newest_us;                   /* of the old events */
     bool trimmed;                        /* the old ring was */
 };
@@ -118,7 +147,6 @@ static enum oz_status take_entry(const struct conversion *c, const uint8_t *entr
     struct oz_entry_event old, event = {0};
     uint64_t id[2];
     oz_entry_read(c->old, entry, id, &old);
-    if (old.time_us <= c->dead_us) return OZ_OK;
     event.time_us = old.time_us;
     event.id = id;
     for (uint32_t v = 0; v < c->rl->n_values; v++) {
@@ -164,25 +192,25 @@ static enum oz_status take_events(struct conversion *c)
     return OZ_OK;
 }
 
-/* The totals that outlive their events; what the old ones lack stays zero. Returns the slots that
- * lack something. */
-static uint64_t take_base(const struct conversion *c, const uint64_t *from, uint64_t *to)
+/* What of a value's totals the new layout keeps and the old one did not. */
+static void note_lacks(const struct oz_value_layout *v, const struct oz_value_layout *old,
+                       uint64_t bit, uint64_t partial[OZ_TOTALS])
+{
+    if (v->sum_at && !old->sum_at) partial[OZ_TOTAL_SUM] |= bit;
+    if (v->extreme >= 0 && old->extreme < 0) partial[OZ_TOTAL_EXTREME] |= bit;
+    if (v->outlives && !old->outlives) partial[OZ_TOTAL_LAST] |= bit;
+    if (v->count_at && !old->count_at && old->nullable) partial[OZ_TOTAL_COUNT] |= bit;
+}
+
+/* The totals that outlive their events; what the old ones lack stays zero. */
+static void take_base(const struct conversion *c, const uint64_t *from, uint64_t *to)
 {
     const struct oz_ring_layout *rl = c->rl, *old = c->old;
-    uint64_t partial = 0;
     to[0] = from[0];
     for (uint32_t v = 0; v < rl->n_values; v++) {
-        const struct oz_value_layout *vl = &rl->value[v], *vo;
-        uint64_t bit = UINT64_C(2) << v;
         int16_t at = c->reading->value[c->ring][v];
-        if (at < 0) {
-            partial |= bit;
-            continue;
-        }
-        vo = &old->value[at];
-        if ((vl->sum_at && !vo->sum_at) || (vl->extreme >= 0 && vo->extreme < 0) ||
-            (vl->outlives && !vo->outlives) || (vl->count_at && !vo->count_at && vo->nullable))
-            partial |= bit;
+        if (at < 0) continue;
+        const struct oz_value_layout *vl = &rl->value[v], *vo = &old->value[at];
         if (vl->sum_at && vo->sum_at)
             memcpy(to + vl->sum_word, from + vo->sum_word, 8 * OZ_FIX_LIMBS);
         if (vl->count_at) to[vl->count_word] = vo->count_at ? from[vo->count_word] : from[0];
@@ -193,42 +221,49 @@ static uint64_t take_base(const struct conversion *c, const uint64_t *from, uint
             memcpy(to + rl->base_extreme + 2 * vl->extreme,
                    from + old->base_extreme + 2 * vo->extreme, 16);
     }
-    return partial;
 }
 
 /* Totals over all time before any event is taken in. A value that is new lacks every event. */
-static enum oz_status begin_totals(const struct conversion *c, uint64_t *ret_partial)
+static enum oz_status begin_totals(const struct conversion *c, uint64_t partial[OZ_TOTALS])
 {
     struct oz_row_side *side;
     bool any = c->r_old->spilled || c->r_old->len > c->r_old->first || c->trimmed;
-    uint64_t all = (UINT64_C(2) << c->rl->n_values) - 1;
-    *ret_partial = 0;
+    const struct oz_ring_side *rs = c->rs_old;
     if (!c->rl->all_time) return OZ_OK;
-    if (!c->old->all_time && c->trimmed) *ret_partial = all;
-    if (c->old->all_time && c->rs_old && c->rs_old->base && c->rs_old->base[0]) {
+    if (c->old->all_time && rs && rs->base && rs->base[0]) {
         OZ_TRY(oz_row_side(c->w, &side));
-        *ret_partial = take_base(c, c->rs_old->base, side->ring[c->ring].base);
+        take_base(c, rs->base, side->ring[c->ring].base);
     }
+    bool lost = c->trimmed && !c->old->all_time;
+    for (int k = 0; k < OZ_TOTALS; k++) partial[k] |= lost || (rs && rs->partial[k] & 1);
     for (uint32_t v = 0; v < c->rl->n_values; v++) {
         int16_t at = c->reading->value[c->ring][v];
-        bool lacks = at < 0 ? any
-                            : c->rs_old && (c->rs_old->since[1 + at] != OZ_TIME_NONE ||
-                                            c->rs_old->partial >> (1 + at) & 1);
-        if (lacks) *ret_partial |= UINT64_C(2) << v;
+        uint64_t bit = UINT64_C(2) << v;
+        bool lacks = lost || (at < 0 && any);
+        if (at >= 0 && rs) lacks |= rs->since[1 + at] != OZ_TIME_NONE;
+        for (int k = 0; k < OZ_TOTALS; k++)
+            if (lacks || (at >= 0 && rs && rs->partial[k] >> (1 + at) & 1)) partial[k] |= bit;
+        if (at >= 0 && c->trimmed) note_lacks(&c->rl->value[v], &c->old->value[at], bit, partial);
     }
-    if (c->rs_old) *ret_partial |= c->rs_old->partial & 1;
     return OZ_OK;
 }
 
-static enum oz_status note_gaps(const struct conversion *c, uint64_t partial)
+static enum oz_status note_gaps(const struct conversion *c, const uint64_t partial[OZ_TOTALS])
 {
-    int64_t since_us = kept_since(c->from->row, c->old, c->trimmed);
-    if (c->rs_old) since_us = OZ_MAX(since_us, c->rs_old->since[0]);
+    const struct oz_ring_side *rs = c->rs_old;
+    int64_t since_us = kept_since(c->from->row, c->old, c->trimmed), newest_us;
+    if (rs) since_us = OZ_MAX(since_us, rs->since[0]);
     OZ_TRY(oz_since_set(c->w, c->ring, 0, since_us));
     for (uint32_t v = 0; v < c->rl->n_values; v++) {
         int16_t at = c->reading->value[c->ring][v];
-        int64_t us = at < 0 ? c->newest_us : c->rs_old ? c->rs_old->since[1 + at] : OZ_TIME_NONE;
+        int64_t us = at < 0 ? c->newest_us : rs ? rs->since[1 + at] : OZ_TIME_NONE;
         OZ_TRY(oz_since_set(c->w, c->ring, 1 + v, us));
+    }
+    if (c->rl->keep_last) {
+        OZ_TRY(newest_since(c->from, (uint32_t)c->reading->ring[c->ring], c->old, &newest_us));
+        if (rs) newest_us = OZ_MAX(newest_us, rs->since[1 + c->old->n_values]);
+        if (!c->old->keep_last) newest_us = OZ_MAX(newest_us, since_us);
+        OZ_TRY(oz_since_set(c->w, c->ring, 1 + c->rl->n_values, newest_us));
     }
     c->r->trimmed |= c->trimmed;
     return oz_since_set_partial(c->w, c->ring, partial);
@@ -249,16 +284,11 @@ static enum oz_status convert_ring(struct oz_row_work *w, struct oz_row_work *fr
                            .r = oz_ring_of(w->layout, w->row, ring),
                            .r_old = oz_ring_of(from->layout, from->row, old),
                            .rs_old = from->row->side ? &from->row->side->ring[old] : NULL,
-                           .newest_us = OZ_TIME_NONE,
-                           .dead_us = OZ_TIME_NONE};
+                           .newest_us = OZ_TIME_NONE};
     struct oz_row_side *side;
-    uint64_t partial;
+    uint64_t partial[OZ_TOTALS] = {0};
     c.trimmed = c.r_old->trimmed;
-    if (!c.old->keep_last && !c.old->all_time) {
-        c.dead_us = kept_since(from->row, c.old, c.trimmed);
-        if (c.rs_old) c.dead_us = OZ_MAX(c.dead_us, c.rs_old->since[0]);
-    }
-    OZ_TRY(begin_totals(&c, &partial));
+    OZ_TRY(begin_totals(&c, partial));
     if (c.rs_old && c.rs_old->saturated_us != OZ_TIME_NONE) {
         OZ_TRY(oz_row_side(w, &side));
         side->ring[ring].saturated_us = c.rs_old->saturated_us;

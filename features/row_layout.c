@@ -249,7 +249,7 @@ static void resolve_memory(struct resolver *r)
         struct oz_ring_layout *rl = &layout->ring[i];
         rl->at = (uint32_t)at;
         at += (sizeof(struct oz_ring) + sizeof(uint32_t) * rl->n_bounds + 7) & ~(size_t)7;
-        side += 8 * ((size_t)rl->n_words + rl->base_words + 1 + rl->n_values);
+        side += 8 * ((size_t)rl->n_words + rl->base_words + 2 + rl->n_values);
         n_bounds += rl->n_bounds;
     }
     layout->suppressions_at = (uint32_t)at;
@@ -299,6 +299,7 @@ static enum oz_status resolve(struct resolver *r)
         if (r->history) take_history(r, i);
         resolve_reach(r, i);
         if (r->history) layout->ring[i].reach_us = r->history[i].reach_us;
+        if (r->history) layout->ring[i].settle_us = r->history[i].settle_us;
     }
     resolve_memory(r);
     return OZ_OK;

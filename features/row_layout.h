@@ -124,7 +124,7 @@ struct oz_row_layout {
 
 /* How far back the rows of a definition reach whose aggregates are not at hand. */
 struct oz_ring_history {
-    int64_t reach_us;
+    int64_t reach_us, settle_us;
     uint32_t keep_last;
     bool all_time, all_time_last;
 };

@@ -4,7 +4,9 @@
  * for. A row that was kept by an older definition therefore says, for each ring:
  *   slot 0      events up to this time may be missing
  *   slot 1 + v  events up to this time lack the value v: it is null, or 0 where it cannot be null
- *   partial     a bit for each of these slots: its totals over all time lack something
+ *   last slot   the newest n are known to be the newest only behind this time
+ *   partial     by kind of total, a bit for slot 0 and each value: that total over all time lacks
+ *               something, for ever
  * and an answer whose window reaches back that far is flagged OZ_PUSH_WARMING. What a newer window
  * can no longer reach is forgotten again. `trimmed` of a ring says only that something was let go:
  * no window of its own definition sees it, but a later definition's may, which then knows that the
@@ -12,7 +14,8 @@
  * A ring of a source that older definitions did not read at all has its time in the layout, as
  * nothing in a row can tell.
  *
- * Stored: {ring varint | slot varint | time zigzag} ...; a bit is slot + 64 without a time.
+ * Stored: {ring varint | slot varint | time zigzag} ...; a bit is slot + 64 (1 + kind), without a
+ * time.
  * Threads: the row's worker. Errors: damaged bytes set the reader's `bad`. */
 #ifndef OZ_FEATURES_ROW_SINCE_H
 #define OZ_FEATURES_ROW_SINCE_H
@@ -34,7 +37,8 @@ OZ_COLD void oz_since_flag_last(const struct oz_row_work *w, uint32_t ring,
 /* What a newer definition must know of a ring that was kept by another reach; slot as above. */
 enum oz_status oz_since_set(struct oz_row_work *w, uint32_t ring, uint32_t slot,
                             int64_t us) OZ_MUST_USE;
-enum oz_status oz_since_set_partial(struct oz_row_work *w, uint32_t ring, uint64_t bits) OZ_MUST_USE;
+enum oz_status oz_since_set_partial(struct oz_row_work *w, uint32_t ring,
+                                    const uint64_t partial[OZ_TOTALS]) OZ_MUST_USE;
 /* Forgets what no later event asks for. The same whenever it is done. */
 void oz_since_settle(const struct oz_row_layout *layout, struct oz_row *row);
 

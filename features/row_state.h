@@ -83,14 +83,16 @@ struct oz_memo {
     double value;
 };
 
+enum oz_total { OZ_TOTAL_COUNT, OZ_TOTAL_SUM, OZ_TOTAL_EXTREME, OZ_TOTAL_LAST, OZ_TOTALS };
+
 struct oz_ring_side {
     uint64_t edits;       /* events that were put in between others, or got other values */
     int64_t saturated_us; /* newest time that was dropped for the event limit */
     struct oz_refs page, chunk;
     uint64_t *before; /* [n_words] of the open block's first event */
     uint64_t *base;   /* [base_words], or NULL */
-    int64_t *since;   /* [1 + n_values], features/row_since.h */
-    uint64_t partial; /* bits numbered like those */
+    int64_t *since;   /* [2 + n_values], features/row_since.h */
+    uint64_t partial[OZ_TOTALS];
 };
 
 enum { OZ_RECENT_BLOCKS = 32 };

@@ -55,6 +55,8 @@ static void put_ring(struct oz_json *json, const struct oz_named_layout *named, 
     oz_json_i64(json, 8 * rl->id_words);
     oz_json_key(json, "reach_us");
     oz_json_i64(json, rl->reach_us);
+    oz_json_key(json, "settle_us");
+    oz_json_i64(json, rl->keep_last ? rl->settle_us : 0);
     oz_json_key(json, "last");
     oz_json_i64(json, rl->keep_last);
     oz_json_key(json, "all_time");
@@ -156,6 +158,7 @@ static enum oz_status parse_ring(struct oz_arena *arena, const struct oz_doc_val
     OZ_TRY(oz_facts_text(arena, v, "source", &named->source[i], err));
     OZ_TRY(integer(v, "id_bytes", 16, &id_bytes, err));
     OZ_TRY(integer(v, "reach_us", OZ_TIME_LIMIT, &ret_history->reach_us, err));
+    OZ_TRY(integer(v, "settle_us", OZ_TIME_LIMIT, &ret_history->settle_us, err));
     OZ_TRY(integer(v, "last", UINT32_MAX, &last, err));
     OZ_TRY(boolean(v, "all_time", &ret_history->all_time, err));
     OZ_TRY(boolean(v, "all_time_last", &ret_history->all_time_last, err));

@@ -67,6 +67,7 @@ static enum fate fate_of(const struct oz_program *older, const struct oz_program
     *ret_why = ": totals over all time were not kept";
     const struct oz_value_layout *wanted =
         a->value < 0 ? NULL : &newer->layout[e]->ring[a->ring].value[a->value];
+    if (a->delay_us + lateness_us > kept->reach_us) return WARMING;
     return has_totals(older->layout[e], (uint32_t)was, value, wanted) ? COMPUTED : WARMING;
 }
 

@@ -303,7 +303,8 @@ def block(events, *columns):
 
 def ring(source, reach_us, *values):
     """A source's events in an entity's rows: how far back they are kept, and what of each."""
-    return {"source": source, "id_bytes": 8, "reach_us": reach_us, "last": 0, "all_time": False, "all_time_last": False,
+    return {"source": source, "id_bytes": 8, "reach_us": reach_us, "settle_us": 0, "last": 0,
+            "all_time": False, "all_time_last": False,
             "values": [{"text": f"{kind} {text}", "kind": kind, "nullable": True, "uses": uses}
                        for kind, text, uses in values]}
 
