@@ -46,9 +46,9 @@ static enum oz_status row_decode(const void *ctx, void *row, struct oz_row_io *i
     oz_row_init(layout, row);
     struct oz_row_work w = {layout, row, io, err, NULL};
     OZ_ASSERT(io->layout <= layout->n_readings);
-    enum oz_status status =
-        io->layout ? oz_row_convert(&w, layout->reading[io->layout - 1], payload, len)
-                   : oz_row_decode(&w, payload, len);
+    enum oz_status status = io->layout
+                                ? oz_row_convert(&w, layout->reading[io->layout - 1], payload, len)
+                                : oz_row_decode(&w, payload, len);
     if (status) row_clear(ctx, row, io->pool);
     return status;
 }

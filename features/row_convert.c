@@ -21,7 +21,8 @@ static bool same_ring(const struct oz_named_layout *a, const struct oz_named_lay
         ra->all_time_last != rb->all_time_last)
         return false;
     for (uint32_t v = 0; v < ra->n_values; v++)
-        if (strcmp(a->value[i][v], b->value[i][v]) != 0 || !same_value(&ra->value[v], &rb->value[v]))
+        if (strcmp(a->value[i][v], b->value[i][v]) != 0 ||
+            !same_value(&ra->value[v], &rb->value[v]))
             return false;
     return true;
 }
@@ -61,9 +62,9 @@ enum oz_status oz_row_reading_new(const struct oz_named_layout *older,
     for (uint32_t i = 0; i < to->n_rings; i++) {
         int16_t ring = reading->ring[i] = find(older->source, from->n_rings, own->source[i]);
         for (uint32_t v = 0; v < to->ring[i].n_values; v++)
-            reading->value[i][v] = ring < 0 ? -1
-                                            : find_value(older, ring, own->value[i][v],
-                                                         to->ring[i].value[v].kind);
+            reading->value[i][v] =
+                ring < 0 ? -1
+                         : find_value(older, ring, own->value[i][v], to->ring[i].value[v].kind);
     }
     for (uint32_t s = 0; s < from->n_suppressions; s++)
         reading->slot[s] = find(own->rule, to->n_suppressions, older->rule[s]);
@@ -120,7 +121,8 @@ static enum oz_status note_same_columns(struct oz_row_work *w, const struct oz_r
         OZ_TRY(oz_since_set(w, i, 1 + w->layout->ring[i].n_values, since_us));
     }
     if (w->row->side && w->row->side->warms) oz_since_settle(w->layout, w->row);
-    w->row->changed = true; /* the first change, of whatever part, writes down what was found here */
+    w->row->changed =
+        true; /* the first change, of whatever part, writes down what was found here */
     return OZ_OK;
 }
 
@@ -129,12 +131,12 @@ static enum oz_status note_same_columns(struct oz_row_work *w, const struct oz_r
 struct conversion {
     struct oz_row_work *w, *from;
     const struct oz_row_reading *reading;
-    uint32_t ring;                       /* the new one's number */
+    uint32_t ring; /* the new one's number */
     const struct oz_ring_layout *rl, *old;
     struct oz_ring *r, *r_old;
-    const struct oz_ring_side *rs_old;   /* or NULL */
-    int64_t newest_us;                   /* of the old events */
-    bool trimmed;                        /* the old ring was */
+    const struct oz_ring_side *rs_old; /* or NULL */
+    int64_t newest_us;                 /* of the old events */
+    bool trimmed;                      /* the old ring was */
 };
 
 static uint64_t lacking(const struct oz_value_layout *v)

@@ -1,12 +1,12 @@
 /* Rows that an older definition wrote, read by the present one.
  *
  * A value is known by its text and a ring by its source, so a column goes to where the new layout
- * has it. What has no place any more is dropped; what the old events lack is null (0 where it cannot
- * be null), and the row says since when it is whole (features/row_since.h).
+ * has it. What has no place any more is dropped; what the old events lack is null (0 where it
+ * cannot be null), and the row says since when it is whole (features/row_since.h).
  *   same columns   only the windows differ: the bytes are read as they are
  *   others         every event of the row is read once and put into a row of the new layout; with
- *                  its first change all parts of it are written anew, so a row's parts are always of
- *                  one set of columns
+ *                  its first change all parts of it are written anew, so a row's parts are always
+ *                  of one set of columns
  * Ownership: readings live in the arena they were made in. Threads: made before rows are read.
  * Errors: OZ_CORRUPT as features/row.h. */
 #ifndef OZ_FEATURES_ROW_CONVERT_H
@@ -26,9 +26,9 @@ struct oz_named_layout {
 struct oz_row_reading {
     const struct oz_row_layout *layout; /* the old one */
     bool same_columns;
-    int16_t ring[OZ_SOURCES_MAX]; /* [new rings] */
+    int16_t ring[OZ_SOURCES_MAX];                      /* [new rings] */
     int16_t value[OZ_SOURCES_MAX][OZ_RING_VALUES_MAX]; /* [new rings][new values] */
-    int16_t slot[OZ_RULES_MAX]; /* [old suppression slots]: the new one */
+    int16_t slot[OZ_RULES_MAX];                        /* [old suppression slots]: the new one */
 };
 
 /* Whether the parts of a row have the same bytes by both. */

@@ -100,7 +100,7 @@ struct oz_read {
     enum oz_read_op op;
     uint16_t out; /* number of the aggregate in the entity's plan */
     uint16_t value;
-    bool of_value; /* false: of events */
+    bool of_value;                 /* false: of events */
     uint16_t count_at, count_word; /* 0: count events */
     uint16_t at, word;             /* of the sum, or of the ones */
     int bag;                       /* of a distinct */

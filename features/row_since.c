@@ -126,8 +126,7 @@ void oz_since_settle(const struct oz_row_layout *layout, struct oz_row *row)
             rs->since[k] = OZ_TIME_NONE;
             oz_ring_of(layout, row, i)->trimmed = true;
         }
-        for (uint32_t k = 0; k < 2 + rl->n_values; k++)
-            side->warms |= rs->since[k] != OZ_TIME_NONE;
+        for (uint32_t k = 0; k < 2 + rl->n_values; k++) side->warms |= rs->since[k] != OZ_TIME_NONE;
         side->warms |= any_of(rs->partial) != 0;
     }
 }

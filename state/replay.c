@@ -14,9 +14,9 @@ struct replay {
     struct oz_positions *pos; /* what the store says, and what is written with each batch */
     struct oz_positions begin, end;
     struct oz_sealed batch;
-    bool is_current;   /* nothing was committed since the store was written */
-    int64_t oldest_us; /* the store's oldest partition that is read on */
-    bool *has_meta;    /* [n_partitions x n_entities]: its meta record was read */
+    bool is_current;    /* nothing was committed since the store was written */
+    int64_t oldest_us;  /* the store's oldest partition that is read on */
+    bool *has_meta;     /* [n_partitions x n_entities]: its meta record was read */
     struct oz_buf meta; /* the store's */
 };
 
@@ -429,9 +429,10 @@ static enum oz_status check_meta(struct replay *r, struct oz_error *err)
         enum oz_status status =
             meta->learn(meta->ctx, (const char *)r->meta.data, r->meta.len, err);
         if (status == OZ_STATE)
-            oz_error_prefix(err, "the state in %s was made by another definition, which this one "
-                                 "cannot follow (give this one a name and a state.dir of its own, "
-                                 "or undo the change)",
+            oz_error_prefix(err,
+                            "the state in %s was made by another definition, which this one "
+                            "cannot follow (give this one a name and a state.dir of its own, "
+                            "or undo the change)",
                             oz_store_dir(r->store));
         else if (status != OZ_OK)
             oz_error_prefix(err, "the meta record of the state in %s", oz_store_dir(r->store));

@@ -17,10 +17,11 @@ enum oz_status oz_row_kind_open(const struct oz_row_kind *kind, struct oz_row_io
     if (number != kind->layout) {
         while (layout < kind->n_older && kind->older[layout].number != number) layout++;
         if (layout++ == kind->n_older)
-            OZ_FAIL(err, OZ_CORRUPT,
-                    "it has layout %u, which this pipeline's state has no record of: it was written "
-                    "by another definition, run that one",
-                    number);
+            OZ_FAIL(
+                err, OZ_CORRUPT,
+                "it has layout %u, which this pipeline's state has no record of: it was written "
+                "by another definition, run that one",
+                number);
     }
     if (part == OZ_PART_MAIN) {
         io->layout = layout;

@@ -30,8 +30,8 @@ struct oz_older_layout {
 
 struct oz_row_kind {
     const void *ctx;
-    size_t row_bytes; /* of the head, without what it allocates */
-    uint16_t layout;  /* written into every part's header */
+    size_t row_bytes;                    /* of the head, without what it allocates */
+    uint16_t layout;                     /* written into every part's header */
     const struct oz_older_layout *older; /* [n_older] read as well */
     uint32_t n_older;
     /* A key that has no row yet. The row's bytes are not zeroed. */

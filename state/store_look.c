@@ -141,8 +141,8 @@ static enum oz_status get_part(struct oz_row_look *look, struct oz_store_reader 
     *ret_len = 0;
     OZ_TRY(oz_store_get_many(reader, &key, 1, &value, err));
     if (!value.data) return OZ_OK;
-    enum oz_status status =
-        oz_row_kind_open(look->kind, &look->io, part, value.data, value.len, ret_payload, ret_len, err);
+    enum oz_status status = oz_row_kind_open(look->kind, &look->io, part, value.data, value.len,
+                                             ret_payload, ret_len, err);
     if (status != OZ_OK) oz_error_prefix(err, "part %u", part);
     return status;
 }

@@ -81,11 +81,12 @@ static enum oz_status check_definition(const struct look *lk, struct oz_error *e
     oz_buf_init(&meta);
     enum oz_status status = oz_store_meta(lk->store, &meta, err);
     if (status == OZ_OK && meta.len)
-        status = oz_definition_learn(lk->prg->definition, (const char *)meta.data, meta.len, false,
-                                     err);
+        status =
+            oz_definition_learn(lk->prg->definition, (const char *)meta.data, meta.len, false, err);
     if (status == OZ_STATE)
-        oz_error_prefix(err, "the state in %s was made by another definition (show it with the file "
-                             "that made it)",
+        oz_error_prefix(err,
+                        "the state in %s was made by another definition (show it with the file "
+                        "that made it)",
                         oz_store_dir(lk->store));
     oz_buf_clear(&meta);
     return status;

@@ -142,7 +142,8 @@ static enum oz_status parse_value(struct oz_arena *arena, const struct oz_doc_va
     uint32_t k = 0;
     while (k < OZ_COUNT_OF(kind_name) && !oz_doc_string_is(kind, kind_name[k])) k++;
     if (k == OZ_COUNT_OF(kind_name)) OZ_FAIL(err, OZ_CORRUPT, "a value of unknown kind");
-    OZ_TRY(integer(v, "uses", OZ_USE_COUNT | OZ_USE_SUM | OZ_USE_EXTREME | OZ_USE_LAST, &uses, err));
+    OZ_TRY(
+        integer(v, "uses", OZ_USE_COUNT | OZ_USE_SUM | OZ_USE_EXTREME | OZ_USE_LAST, &uses, err));
     ret_spec->kind = (enum oz_value_kind)k;
     ret_spec->uses = (unsigned)uses;
     return boolean(v, "nullable", &ret_spec->nullable, err);
@@ -229,7 +230,8 @@ static int64_t end_of(const struct entity *ent, const struct known *known)
 {
     int64_t end_us = INT64_MAX;
     for (uint32_t k = 0; k < ent->n_known; k++)
-        if (ent->known[k]->from_us > known->from_us) end_us = OZ_MIN(end_us, ent->known[k]->from_us);
+        if (ent->known[k]->from_us > known->from_us)
+            end_us = OZ_MIN(end_us, ent->known[k]->from_us);
     return end_us;
 }
 

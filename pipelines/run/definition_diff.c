@@ -58,9 +58,8 @@ static enum fate fate_of(const struct oz_program *older, const struct oz_program
     int64_t lateness_us = newer->layout[e]->ring[0].lateness_us;
     *ret_why = ": fewer events were kept";
     if (a->last)
-        return kept->keep_last >= a->last && kept->settle_us >= a->delay_us + lateness_us
-                   ? COMPUTED
-                   : WARMING;
+        return kept->keep_last >= a->last && kept->settle_us >= a->delay_us + lateness_us ? COMPUTED
+                                                                                          : WARMING;
     *ret_why = ": its window is longer than what was kept";
     if (a->over_us)
         return a->over_us + a->delay_us + lateness_us <= kept->reach_us ? COMPUTED : WARMING;

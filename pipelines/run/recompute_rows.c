@@ -94,8 +94,7 @@ static enum oz_status take_record(struct load *load, const struct oz_record *rec
         (const uint8_t *)rec->key, rec->key ? rec->key_len : 0, &key, &key_len, &part, err);
     /* Layouts are learned from the records behind the end too: compaction keeps the newest. */
     if (status == OZ_OK && !key_len && rec->value)
-        status = oz_definition_learn(load->prg->definition, rec->value, rec->value_len, false,
-                                     err);
+        status = oz_definition_learn(load->prg->definition, rec->value, rec->value_len, false, err);
     if (status == OZ_OK && key_len && below) status = take_below(load, rec, err);
     if (status == OZ_OK && key_len && !below &&
         !has(&load->below, mix(rec->source, rec->partition, rec->key, rec->key_len)))

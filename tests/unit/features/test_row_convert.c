@@ -32,12 +32,12 @@ struct harness {
     struct twin_plan universe;
     struct twin twin;
     struct definition def[DEFINITIONS];
-    int now;               /* the definition in use */
-    void *row[2];          /* stays in memory; goes through bytes */
+    int now;      /* the definition in use */
+    void *row[2]; /* stays in memory; goes through bytes */
     struct part_map map[2];
-    int stored_by[2];      /* who wrote the main part */
-    int64_t clock, newest; /* of all events so far */
-    int64_t from;          /* when the present definition took over */
+    int stored_by[2];                               /* who wrote the main part */
+    int64_t clock, newest;                          /* of all events so far */
+    int64_t from;                                   /* when the present definition took over */
     int64_t last_then, newest_then[OZ_SOURCES_MAX]; /* as it took over */
     uint32_t n_then[OZ_SOURCES_MAX];
     uint64_t seed, next_id;
@@ -154,9 +154,9 @@ static bool make(struct harness *h, int number)
     name(h, d);
     store_layout(h, d);
     for (int k = 0; k < number; k++)
-        assert_int_equal(oz_row_reading_new(&h->def[k].stored, &d->named, &h->arena, &d->reading[k],
-                                            &failure),
-                         OZ_OK);
+        assert_int_equal(
+            oz_row_reading_new(&h->def[k].stored, &d->named, &h->arena, &d->reading[k], &failure),
+            OZ_OK);
     d->layout->reading = (const struct oz_row_reading *const *)d->reading;
     d->layout->n_readings = (uint32_t)number;
     return true;
@@ -257,7 +257,8 @@ static bool take_over(struct harness *h)
         h->newest_then[r] = n ? h->twin.event[r][n - 1].t : INT64_MIN;
         if (h->def[next].ring[r] < 0) continue;
         struct oz_ring_layout *rl = &layout->ring[h->def[next].ring[r]];
-        if (h->def[h->now].ring[r] < 0 && h->from != INT64_MIN) rl->since_us = h->from;
+        if (h->def[h->now].ring[r] < 0 && h->from != INT64_MIN)
+            rl->since_us = h->from;
         else if (next > 1 && h->def[next - 1].ring[r] >= 0)
             rl->since_us = h->def[next - 1].layout->ring[h->def[next - 1].ring[r]].since_us;
         layout->warms |= rl->since_us != OZ_TIME_NONE;
@@ -298,8 +299,8 @@ static bool may_miss(const struct harness *h, const struct oz_aggregate *a, int6
     if (before->ring[a->ring] < 0) return h->from != INT64_MIN && (!a->over_us || start < h->from);
     if (asks(before, a)) return false;
     bool lacks = a->value >= 0 && before->value[a->ring][a->value] < 0 && h->n_then[a->ring];
-    int64_t kept = h->last_then == INT64_MIN ? INT64_MIN
-                                             : h->last_then - reach_of(h, before, a->ring);
+    int64_t kept =
+        h->last_then == INT64_MIN ? INT64_MIN : h->last_then - reach_of(h, before, a->ring);
     bool gone = h->n_then[a->ring] && kept != INT64_MIN && ev[0].t <= kept;
     if (!a->over_us) return gone || lacks;
     return (gone && start < kept) || (lacks && start < h->newest_then[a->ring]);
@@ -375,11 +376,9 @@ static bool push(struct harness *h, const struct oz_row_event *e)
     struct twin_verdict v = twin_push(&h->twin, e, false);
     if (e->time_us > h->newest) h->newest = e->time_us;
     if (ring != 0) return true;
-    REQUIRE(h,
-            flags[0] == flags[1] &&
-                !memcmp(got[0], got[1], sizeof(double) * d->plan.n_aggregates),
-            "the row that went through bytes answers otherwise: flags %x and %x", flags[0],
-            flags[1]);
+    REQUIRE(
+        h, flags[0] == flags[1] && !memcmp(got[0], got[1], sizeof(double) * d->plan.n_aggregates),
+        "the row that went through bytes answers otherwise: flags %x and %x", flags[0], flags[1]);
     REQUIRE(h, (flags[0] & OZ_PUSH_LATE) == (v.flags & OZ_PUSH_LATE), "late or not");
     return !v.kept || values_agree(h, e, v.self, flags[0], got[0]);
 }

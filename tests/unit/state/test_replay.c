@@ -506,8 +506,8 @@ static void test_refusals(void **state)
     engine_clear(&e);
 }
 
-/* A meta record in the changelog's tail is in the store before the parts behind it are: a start that
- * is killed there does not read it again. */
+/* A meta record in the changelog's tail is in the store before the parts behind it are: a start
+ * that is killed there does not read it again. */
 static void test_meta_is_learned(void **state)
 {
     (void)state;
