@@ -151,6 +151,25 @@ static enum oz_status open_outputs(struct runner *run, struct oz_error *err)
                          err);
 }
 
+/* What the folder says is known before the group is asked for partitions. */
+static enum oz_status check_definition(struct runner *run, struct oz_error *err)
+{
+    struct oz_buf meta;
+    oz_buf_init(&meta);
+    enum oz_status status = oz_store_meta(run->store, &meta, err);
+    if (status == OZ_OK && meta.len)
+        status = oz_definition_learn(run->prg->definition, (const char *)meta.data, meta.len, false,
+                                     err);
+    if (status == OZ_STATE)
+        oz_error_prefix(err,
+                        "the state in %s was made by another definition, which this one "
+                        "cannot follow (give this one a name and a state.dir of its own, or "
+                        "undo the change)",
+                        run->config->state_dir);
+    oz_buf_clear(&meta);
+    return status;
+}
+
 /* The clients and the state; the group gives partitions later. */
 static enum oz_status start(struct runner *run, struct oz_error *err)
 {
@@ -165,6 +184,7 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
     if (!run->replayed || !run->fresh || !run->told) return oz_no_memory(err);
     OZ_TRY(oz_engine_open(run->prg, config->state_dir, run->n_partitions, run->exactly_once,
                           &run->store, &run->engine, err));
+    OZ_TRY(check_definition(run, err));
     OZ_TRY(oz_sink_open(&run->client,
                         run->exactly_once ? oz_program_transactional_id(run->prg) : NULL,
                         TOPIC_WAIT_US, &run->sink, err));
