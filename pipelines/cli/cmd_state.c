@@ -74,7 +74,7 @@ static enum oz_status find_entity(struct look *lk, struct oz_error *err)
             want, near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
 }
 
-/* Rows of older definitions are read too; a backfill's folder has none written down. */
+/* Rows of older definitions are read too, and those of a backfill, which has no rules. */
 static enum oz_status check_definition(const struct look *lk, struct oz_error *err)
 {
     struct oz_buf meta;
