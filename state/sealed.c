@@ -31,6 +31,11 @@ void oz_sealed_reset(struct oz_sealed *sealed)
     sealed->n_parts = 0;
 }
 
+size_t oz_sealed_bytes(const struct oz_sealed *sealed)
+{
+    return sealed->bytes.cap + sealed->cap_parts * sizeof *sealed->part;
+}
+
 void oz_sealed_row(struct oz_sealed *sealed, uint8_t entity, uint32_t partition, const char *key,
                    uint32_t key_len, uint16_t layout)
 {

@@ -36,6 +36,7 @@ struct oz_sealed {
 void oz_sealed_init(struct oz_sealed *sealed);
 void oz_sealed_clear(struct oz_sealed *sealed);
 void oz_sealed_reset(struct oz_sealed *sealed);
+size_t oz_sealed_bytes(const struct oz_sealed *sealed); /* of memory that it holds, full or empty */
 /* What the next parts belong to. The key is borrowed until the last part of the row has ended. */
 void oz_sealed_row(struct oz_sealed *sealed, uint8_t entity, uint32_t partition, const char *key,
                    uint32_t key_len, uint16_t layout);

@@ -16,6 +16,7 @@ struct oz_kafka_config {
     const struct oz_kafka_setting *setting; /* `kafka:` of the pipeline file, in its order */
     size_t n_settings;
     const char *client_id;
+    size_t queue_bytes; /* what a producer may hold; 0: the default */
 };
 
 /* A topic and what is known of it. */

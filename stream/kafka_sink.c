@@ -7,7 +7,11 @@
 #include "base/log.h"
 #include "stream/kafka_handles.h"
 
+#define TRANSACTIONAL_ID    "transactional.id"
+#define TRANSACTION_TIMEOUT "transaction.timeout.ms"
 enum {
+    QUEUE_RECORD_BYTES = 256, /* about what the client keeps beside a record's own bytes */
+    QUEUE_RECORDS_MIN = 10000,
     TOPICS_MAX = 64,
     CHUNK_MESSAGES = 512, /* handed to the client in one call */
     POLL_EVERY = 256,     /* messages between two looks at failed deliveries */
@@ -84,9 +88,20 @@ enum oz_status oz_sink_open(const struct oz_kafka_config *config, const char *tr
 {
     char timeout[16];
     snprintf(timeout, sizeof timeout, "%d", OZ_KAFKA_TRANSACTION_TIMEOUT_MS);
-    struct oz_kafka_setting owned[] = {
-        {"transactional.id", transactional_id}, {"transaction.timeout.ms", timeout}, {NULL, NULL}};
-    if (oz_kafka_has(config, "transaction.timeout.ms")) owned[1] = owned[2];
+    char kbytes[24], records[24];
+    snprintf(kbytes, sizeof kbytes, "%zu", OZ_MAX(config->queue_bytes / 1024, (size_t)1024));
+    snprintf(records, sizeof records, "%zu",
+             OZ_MAX(config->queue_bytes / QUEUE_RECORD_BYTES, (size_t)QUEUE_RECORDS_MIN));
+    const struct oz_kafka_setting bound[] = {{"queue.buffering.max.kbytes", kbytes},
+                                             {"queue.buffering.max.messages", records}};
+    struct oz_kafka_setting owned[8] = {0};
+    size_t n = 0;
+    if (transactional_id)
+        owned[n++] = (struct oz_kafka_setting){TRANSACTIONAL_ID, transactional_id};
+    if (transactional_id && !oz_kafka_has(config, TRANSACTION_TIMEOUT))
+        owned[n++] = (struct oz_kafka_setting){TRANSACTION_TIMEOUT, timeout};
+    for (size_t i = 0; i < OZ_COUNT_OF(bound); i++)
+        if (config->queue_bytes && !oz_kafka_has(config, bound[i].key)) owned[n++] = bound[i];
 
     enum oz_status status = OZ_OK;
     struct oz_sink *sink = oz_calloc(1, sizeof *sink);
@@ -96,9 +111,7 @@ enum oz_status oz_sink_open(const struct oz_kafka_config *config, const char *tr
     sink->transaction_us = INT64_C(1000) * oz_kafka_setting_ms(config, "transaction.timeout.ms",
                                                                OZ_KAFKA_TRANSACTION_TIMEOUT_MS);
     OZ_TRY_OUT(copy_config(sink, config, err));
-    OZ_TRY_OUT(oz_kafka_client_open(config, OZ_KAFKA_PRODUCER,
-                                    sink->is_transactional ? owned : NULL, &sink->link, &sink->rk,
-                                    err));
+    OZ_TRY_OUT(oz_kafka_client_open(config, OZ_KAFKA_PRODUCER, owned, &sink->link, &sink->rk, err));
     if (sink->is_transactional) OZ_TRY_OUT(init_transactions(sink, wait_us, err));
     *ret_sink = sink;
     return OZ_OK;

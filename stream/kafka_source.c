@@ -17,6 +17,11 @@ enum {
     QUEUE_KBYTES_MIN = 1024,
     IDLE_US = 10000, /* the longest wait of a call that has nothing to give */
     JOIN_POLL_MS = 100,
+    FETCH_SHARE = 16,
+    FETCH_KBYTES_MIN = 64,
+    FETCH_KBYTES_MAX = 1024,
+    QUEUE_RECORDS_MIN = 2000,
+    QUEUE_RECORDS_MAX = 300000,
     SEEK_WAIT_US = 15000000,
     SEEK_PAUSE_US = 10000,
 };
@@ -34,6 +39,7 @@ struct kafka_source {
     struct oz_merge merge;
     rd_kafka_queue_t *main_queue; /* only for its wake-up */
     int wake_fd;
+    size_t batch_bytes; /* 0: no bound */
     enum oz_kafka_source_state state;
     bool *owned;   /* [n_partitions] */
     bool *running; /* [n_partitions]: the client reads them */
@@ -253,9 +259,11 @@ static enum oz_status fill_empty(struct kafka_source *source)
     return OZ_OK;
 }
 
-static void give(struct kafka_source *source, uint32_t i, size_t n, struct oz_record *to)
+/* Returns the bytes of the records. */
+static size_t give(struct kafka_source *source, uint32_t i, size_t n, struct oz_record *to)
 {
     struct oz_kafka_lane *lane = &source->lane[i];
+    size_t bytes = 0;
     for (size_t k = 0; k < n; k++, to++) {
         const rd_kafka_message_t *message = lane->message[lane->head + k];
         *to = (struct oz_record){.source = lane->source,
@@ -267,20 +275,23 @@ static void give(struct kafka_source *source, uint32_t i, size_t n, struct oz_re
                                  .value_len = (uint32_t)message->len,
                                  .value = message->payload,
                                  .handle = lane->message[lane->head + k]};
+        bytes += message->key_len + message->len;
     }
     lane->head += n;
     lane->given = to[-1].offset + 1;
     source->n_out += n;
+    return bytes;
 }
 
 /* Takes runs until `max` or until the merge gives nothing more now. */
 static enum oz_status take(struct kafka_source *source, size_t max, int64_t now_us,
-                           struct oz_record *to, size_t *n)
+                           struct oz_record *to, size_t *n, size_t *bytes)
 {
     uint32_t i;
     size_t run;
-    while (*n < max && (run = oz_merge_take(&source->merge, max - *n, now_us, &i))) {
-        give(source, i, run, to + *n);
+    while (*n < max && *bytes < source->batch_bytes &&
+           (run = oz_merge_take(&source->merge, max - *n, now_us, &i))) {
+        *bytes += give(source, i, run, to + *n);
         *n += run;
         if (!oz_merge_left(&source->merge, i)) OZ_TRY(fill(source, i));
     }
@@ -301,7 +312,7 @@ static enum oz_status source_next(struct oz_source *src, size_t max_records, int
 {
     struct kafka_source *source = of(src);
     *ret_n = 0;
-    size_t n = 0;
+    size_t n = 0, bytes = 0;
     int64_t now_us = oz_monotonic_us();
     int64_t until_us = now_us + OZ_MAX(max_wait_us, IDLE_US);
     for (;;) {
@@ -312,9 +323,9 @@ static enum oz_status source_next(struct oz_source *src, size_t max_records, int
         if (source->state == OZ_SOURCE_RUNNING && status == OZ_OK) status = fill_empty(source);
         bool is_first = n == 0;
         if (source->state != OZ_SOURCE_RUNNING) break;
-        if (status == OZ_OK) status = take(source, max_records, now_us, ret_record, &n);
+        if (status == OZ_OK) status = take(source, max_records, now_us, ret_record, &n, &bytes);
         if (status != OZ_OK && !n) return answer_failed(source, err);
-        if (n == max_records || status != OZ_OK) break;
+        if (n == max_records || bytes >= source->batch_bytes || status != OZ_OK) break;
         if (n && is_first) until_us = now_us + max_wait_us;
         if (n && !oz_merge_holds(&source->merge)) break;
         now_us = oz_monotonic_us();
@@ -439,20 +450,30 @@ static enum oz_status connect_client(struct kafka_source *source,
                                      const struct oz_kafka_source_config *config,
                                      struct oz_error *err)
 {
-    char kbytes[32];
+    char kbytes[32], records[32], fetch[32];
     const struct oz_kafka_config *client = &config->client;
     /* The client's bounds are of one partition each. */
     size_t each = config->queue_bytes / 1024 / source->n_lanes;
     each = OZ_MIN(OZ_MAX(each, QUEUE_KBYTES_MIN), (size_t)2097151);
     snprintf(kbytes, sizeof kbytes, "%zu", each);
-    struct oz_kafka_setting owned[] = {
+    /* Compressed: what comes out of one answer may be many times as large. */
+    size_t kb =
+        OZ_MIN(OZ_MAX(each / FETCH_SHARE, (size_t)FETCH_KBYTES_MIN), (size_t)FETCH_KBYTES_MAX);
+    snprintf(fetch, sizeof fetch, "%zu", kb * 1024);
+    size_t n = config->queue_records / source->n_lanes;
+    snprintf(records, sizeof records, "%zu",
+             OZ_MIN(OZ_MAX(n, (size_t)QUEUE_RECORDS_MIN), (size_t)QUEUE_RECORDS_MAX));
+    struct oz_kafka_setting owned[8] = {
         {"group.id", config->group},
         {"group.instance.id", config->instance},
         {"isolation.level", config->exactly_once ? "read_committed" : "read_uncommitted"},
-        {"queued.max.messages.kbytes", kbytes},
-        {NULL, NULL}};
-    if (!config->queue_bytes || oz_kafka_has(client, "queued.max.messages.kbytes"))
-        owned[3] = owned[4];
+    };
+    const struct oz_kafka_setting bound[] = {{"queued.max.messages.kbytes", kbytes},
+                                             {"fetch.message.max.bytes", fetch},
+                                             {"queued.min.messages", records}};
+    size_t n_owned = 3;
+    for (size_t i = 0; i < OZ_COUNT_OF(bound); i++)
+        if (config->queue_bytes && !oz_kafka_has(client, bound[i].key)) owned[n_owned++] = bound[i];
 
     rd_kafka_conf_t *conf;
     OZ_TRY(oz_kafka_conf(client, OZ_KAFKA_CONSUMER, owned, &source->link, &conf, err));
@@ -528,6 +549,7 @@ static enum oz_status make(const struct oz_kafka_source_config *config,
     if (!source) return oz_no_memory(err);
     source->wake_fd = -1;
     source->client = config->client;
+    source->batch_bytes = config->batch_bytes ? config->batch_bytes : SIZE_MAX;
     OZ_TRY_OUT(prepare(source, config, err));
     OZ_TRY_OUT(connect_client(source, config, err));
     *ret_source = source;

@@ -27,8 +27,10 @@ struct oz_kafka_source_config {
     const bool *scored;               /* [n_sources] */
     uint32_t n_sources, n_partitions; /* every topic has as many */
     int64_t max_idle_us;
-    bool exactly_once;  /* read_committed */
-    size_t queue_bytes; /* what may wait in the client */
+    bool exactly_once; /* read_committed */
+    /* What may wait in the client, of all partitions together; 0: the client's defaults. */
+    size_t queue_bytes, queue_records;
+    size_t batch_bytes; /* a call of oz_source_next() ends behind so many; 0: never */
 };
 
 /* Joins the group and returns at once, JOINING. */

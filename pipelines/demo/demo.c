@@ -171,7 +171,9 @@ static bool ending(const struct demo *demo)
 static enum oz_status start(struct demo *demo, struct oz_error *err)
 {
     const struct oz_pipeline *pl = &demo->prg->pipeline;
-    struct oz_kafka_config client = {demo->setting, OZ_COUNT_OF(demo->setting), "ouzel-demo"};
+    struct oz_kafka_config client = {.setting = demo->setting,
+                                     .n_settings = OZ_COUNT_OF(demo->setting),
+                                     .client_id = "ouzel-demo"};
     demo->setting[0] = (struct oz_kafka_setting){"bootstrap.servers", demo->address};
     demo->setting[1] = (struct oz_kafka_setting){FETCH_WAIT_KEY, FETCH_WAIT_MS};
     demo->runner = (struct oz_runner_config){

@@ -5,13 +5,14 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "base/histogram.h"
 #include "base/hash.h"
+#include "base/histogram.h"
 #include "base/queue.h"
 
 enum item_kind { ITEM_BOX, ITEM_EPOCH, ITEM_ABORT };
 struct item {
     enum item_kind kind;
+    size_t bytes; /* what the box holds */
     struct oz_outbox *box;
     struct oz_epoch *epoch;
 };
@@ -31,7 +32,8 @@ struct oz_emitter {
     bool meta_is_due;
     int64_t flushed_at_us;
     uint32_t n_held; /* committed epochs since the last flush */
-    uint64_t after;  /* the newest committed epoch */
+    size_t held_bytes;
+    uint64_t after; /* the newest committed epoch */
     struct oz_ledger_ends ends;
     /* the store thread's own */
     struct oz_epoch *held[OZ_EMITTER_EPOCHS];
@@ -42,6 +44,7 @@ struct oz_emitter {
     uint64_t sealed, committed, stored; /* epoch numbers */
     struct oz_positions committed_pos;
     bool aborting;
+    size_t waiting_bytes; /* of boxes that were sent and not emitted */
     enum oz_status status;
     struct oz_error err;
     struct oz_emitter_stats stats;
@@ -73,9 +76,21 @@ static void put_back(struct oz_queue *queue, void *item)
     if (!oz_queue_push(queue, item)) return;
 }
 
+/* Memory that each of so many keeps for the next time: a larger one gives its own back. */
+static size_t kept_bytes(const struct oz_emitter *em, size_t n) { return em->config.bytes / n; }
+
+static size_t epoch_bytes(const struct oz_emitter *em, const struct oz_epoch *ep)
+{
+    size_t n = 0;
+    for (uint32_t w = 0; w < em->n_workers; w++) n += oz_sealed_bytes(&ep->sealed[w]);
+    return n;
+}
+
 static void recycle_epoch(struct oz_emitter *em, struct oz_epoch *ep)
 {
-    for (uint32_t w = 0; w < em->n_workers; w++) oz_sealed_reset(&ep->sealed[w]);
+    bool is_large = epoch_bytes(em, ep) > kept_bytes(em, OZ_EMITTER_EPOCHS);
+    for (uint32_t w = 0; w < em->n_workers; w++)
+        is_large ? oz_sealed_clear(&ep->sealed[w]) : oz_sealed_reset(&ep->sealed[w]);
     ep->flush = false;
     put_back(&em->free_epochs, ep);
 }
@@ -169,7 +184,8 @@ static enum oz_status ask_ends(struct oz_emitter *em, struct oz_epoch *ep, struc
     struct oz_changelog *cl = em->config.changelog;
     int64_t now = oz_monotonic_us();
     if (!ep->flush && now - em->flushed_at_us < em->config.flush_us &&
-        em->n_held + 1 < OZ_EMITTER_EPOCHS / 2)
+        em->n_held + 1 < OZ_EMITTER_EPOCHS / 2 &&
+        em->held_bytes + epoch_bytes(em, ep) < em->config.bytes)
         return OZ_OK;
     OZ_TRY(cl->ends(cl->ctx, &ep->pos, err));
     for (uint32_t p = 0; p < ep->pos.n_partitions; p++)
@@ -221,6 +237,7 @@ static enum oz_status emit_epoch(struct oz_emitter *em, struct oz_epoch *ep, str
     pthread_cond_broadcast(&em->changed);
     pthread_mutex_unlock(&em->mutex);
     em->n_held = ep->flush ? 0 : em->n_held + 1;
+    em->held_bytes = ep->flush ? 0 : em->held_bytes + epoch_bytes(em, ep);
     return ep->flush ? note_ends(em, ep, err) : OZ_OK;
 }
 
@@ -238,7 +255,18 @@ static enum oz_status emit_abort(struct oz_emitter *em, struct oz_epoch *ep, str
     pthread_mutex_unlock(&em->mutex);
     ep->flush = true;
     em->n_held = 0;
+    em->held_bytes = 0;
     return OZ_OK;
+}
+
+static void recycle_box(struct oz_emitter *em, struct item *item)
+{
+    if (item->bytes > kept_bytes(em, OZ_EMITTER_BOXES)) oz_outbox_shrink(item->box);
+    pthread_mutex_lock(&em->mutex);
+    em->waiting_bytes -= item->bytes;
+    pthread_cond_broadcast(&em->changed);
+    pthread_mutex_unlock(&em->mutex);
+    put_back(&em->free_boxes, item->box);
 }
 
 static void handle(struct oz_emitter *em, struct item *item)
@@ -258,7 +286,7 @@ static void handle(struct oz_emitter *em, struct item *item)
         }
     }
     if (status != OZ_OK) fail(em, status, &err);
-    if (item->box) put_back(&em->free_boxes, item->box);
+    if (item->box) recycle_box(em, item);
     if (item->epoch) {
         if (to_store)
             put_back(&em->to_store, item->epoch);
@@ -288,6 +316,7 @@ static void flush_when_idle(struct oz_emitter *em)
     pthread_mutex_unlock(&em->mutex);
     ep->flush = true;
     em->n_held = 0;
+    em->held_bytes = 0;
     em->flushed_at_us = oz_monotonic_us();
     put_back(&em->to_store, ep);
 }
@@ -475,12 +504,22 @@ static void send(struct oz_emitter *em, enum item_kind kind, struct oz_outbox *b
                  struct oz_epoch *epoch)
 {
     struct item *item = take(&em->free_items);
-    *item = (struct item){kind, box, epoch};
+    *item = (struct item){kind, box ? oz_outbox_bytes(box) : 0, box, epoch};
+    pthread_mutex_lock(&em->mutex);
+    em->waiting_bytes += item->bytes;
+    pthread_mutex_unlock(&em->mutex);
     bool taken = oz_queue_push(&em->to_emit, item);
     OZ_ASSERT(taken);
 }
 
-struct oz_outbox *oz_emitter_outbox(struct oz_emitter *em) { return take(&em->free_boxes); }
+struct oz_outbox *oz_emitter_outbox(struct oz_emitter *em)
+{
+    pthread_mutex_lock(&em->mutex);
+    while (em->waiting_bytes > em->config.bytes) pthread_cond_wait(&em->changed, &em->mutex);
+    pthread_mutex_unlock(&em->mutex);
+    return take(&em->free_boxes);
+}
+
 void oz_emitter_send(struct oz_emitter *em, struct oz_outbox *box)
 {
     send(em, ITEM_BOX, box, NULL);

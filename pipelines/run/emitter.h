@@ -4,7 +4,9 @@
  *
  *   main    --outbox, epoch-->  emitter  --committed epoch-->  store  --empty epoch-->  main
  *
- * Bounds: OZ_EMITTER_BOXES batches of outputs wait at most; one epoch is under commit at a time.
+ * Bounds: OZ_EMITTER_BOXES batches of outputs wait at most, and no more than one beyond
+ * config.bytes; one epoch is under commit at a time. Committed rows that are not stored yet take
+ * config.bytes and one epoch's more at most.
  * The store is written every state.flush, or when an epoch asks for it; the changelog's end is
  * asked for before that epoch's offsets are sent, so that the store never claims an offset that it
  * does not have.
@@ -39,6 +41,7 @@ struct oz_emitter_config {
     uint32_t n_partitions;
     bool exactly_once;
     int64_t flush_us;
+    size_t bytes;                         /* of outputs that wait, and of rows that do */
     const struct oz_positions *committed; /* at start; copied */
     /* [n_partitions], borrowed like the text: their meta records go with the first transaction that
      * commits */

@@ -33,6 +33,28 @@ void oz_outbox_reset(struct oz_outbox *box)
     box->n_scores = box->n_alerts = box->n_dead = 0;
 }
 
+size_t oz_outbox_bytes(const struct oz_outbox *box)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < box->n_parts; i++)
+        n += box->part[i].bytes.cap + box->part[i].cap * sizeof *box->part[i].out +
+             box->part[i].cap_headers * sizeof *box->part[i].header;
+    return n;
+}
+
+void oz_outbox_shrink(struct oz_outbox *box)
+{
+    oz_outbox_reset(box);
+    for (uint32_t i = 0; i < box->n_parts; i++) {
+        struct oz_outbox_part *part = &box->part[i];
+        oz_buf_clear(&part->bytes);
+        oz_free(part->out);
+        oz_free(part->header);
+        *part = (struct oz_outbox_part){0};
+        oz_buf_init(&part->bytes);
+    }
+}
+
 struct oz_out *oz_outbox_add(struct oz_outbox_part *part, struct oz_error *err)
 {
     if (oz_grow((void **)&part->out, &part->cap, part->n + 1, sizeof *part->out, err) != OZ_OK)

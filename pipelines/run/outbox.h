@@ -43,6 +43,8 @@ enum oz_status oz_outbox_init(struct oz_outbox *box, uint32_t n_parts,
                               struct oz_error *err) OZ_MUST_USE;
 void oz_outbox_clear(struct oz_outbox *box);
 void oz_outbox_reset(struct oz_outbox *box);
+size_t oz_outbox_bytes(const struct oz_outbox *box); /* of memory that it holds, full or empty */
+void oz_outbox_shrink(struct oz_outbox *box);        /* empty, and holds none */
 /* A message whose key and value are appended to part->bytes next; then set its fields. NULL: no
  * memory. */
 struct oz_out *oz_outbox_add(struct oz_outbox_part *part, struct oz_error *err);

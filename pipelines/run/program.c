@@ -265,6 +265,7 @@ enum oz_status oz_program_client(struct oz_program *prg, const char *client_id,
     if (!setting) return oz_no_memory(err);
     for (size_t i = 0; i < pl->n_kafka; i++)
         setting[i] = (struct oz_kafka_setting){pl->kafka[i].key, pl->kafka[i].value};
-    *ret_config = (struct oz_kafka_config){setting, pl->n_kafka, client_id};
+    *ret_config = (struct oz_kafka_config){
+        .setting = setting, .n_settings = pl->n_kafka, .client_id = client_id};
     return OZ_OK;
 }

@@ -12,7 +12,12 @@
 #include "pipelines/run/resume.h"
 #include "state/crash_note.h"
 
-enum { ABORTS_MAX = 10, REST_US = 50000 };
+enum {
+    ABORTS_MAX = 10,
+    REST_US = 50000,
+    RECORD_BYTES = 512, /* about what the client keeps beside a record's own bytes */
+    MIB = 1 << 20
+};
 #define TOPIC_WAIT_US (60 * OZ_US_PER_SECOND)
 #define JOIN_WAIT_US  (120 * OZ_US_PER_SECOND)
 #define JOIN_POLL_US  (100 * OZ_US_PER_MS)
@@ -95,6 +100,13 @@ static enum oz_status check_topics(struct runner *run, struct oz_error *err)
     return OZ_OK;
 }
 
+/* Records on their way take memory beside state.memory; bounds that grow with it, so that who gives
+ * little to the rows gives little to them. */
+static size_t share(const struct runner *run, size_t part, size_t least, size_t most)
+{
+    return OZ_MIN(OZ_MAX(run->pl->state_memory_bytes / part, least), most);
+}
+
 static enum oz_status take_config(struct runner *run, struct oz_error *err)
 {
     const struct oz_pipeline *pl = run->pl;
@@ -105,6 +117,7 @@ static enum oz_status take_config(struct runner *run, struct oz_error *err)
     run->group = oz_program_group(run->prg);
     if (!run->record || !run->group) return oz_no_memory(err);
     OZ_TRY(oz_program_client(run->prg, run->group, &run->client, err));
+    run->client.queue_bytes = share(run, 8, 8 * MIB, 256 * MIB);
     for (uint32_t s = 0; s < run->n_sources; s++) {
         run->source_topic[s] = pl->source[s].topic;
         run->scored[s] = pl->source[s].schema.scored;
@@ -202,7 +215,9 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
         .n_partitions = run->n_partitions,
         .max_idle_us = run->pl->max_idle_us,
         .exactly_once = run->exactly_once,
-        .queue_bytes = (size_t)256 << 20,
+        .queue_bytes = share(run, 8, 8 * MIB, 256 * MIB),
+        .queue_records = share(run, 2, 0, SIZE_MAX) / RECORD_BYTES,
+        .batch_bytes = share(run, 16, 4 * MIB, 64 * MIB),
     };
     OZ_TRY(oz_kafka_source_join(&source, &run->source, err));
     run->asked_us = oz_monotonic_us();
@@ -351,6 +366,7 @@ static enum oz_status open_emitter(struct runner *run, struct oz_error *err)
         .n_partitions = run->n_partitions,
         .exactly_once = run->exactly_once,
         .flush_us = run->pl->state_flush_us,
+        .bytes = share(run, 8, 8 * MIB, 256 * MIB),
         .committed = &run->next,
         .told = run->told,
         .meta = &run->meta,

@@ -24,6 +24,7 @@ from harness import ROOT, Broker, Folder, Pipeline, make_topics  # noqa: E402
 FILE = ROOT / "tests/e2e/pipeline.yaml"
 MEMORY_MIB = 64
 MIB = 1 << 20
+SETTINGS = []
 
 
 def tx(i, card, at, pad=""):
@@ -108,7 +109,7 @@ def measure(address, folder, name, scale):
     topics, sources, n, size = load(address, f"mem-{name}", CASES[name](scale))
     pipeline = Pipeline(address, folder, f"mem-{name}", FILE, [
         *sources, f"state.memory={MEMORY_MIB}MiB", "workers=2", "epoch.every=100ms", "epoch.rows=20000",
-        "state.flush=1s", "max_idle=10s"])
+        "state.flush=1s", "max_idle=10s", *SETTINGS])
     pipeline.make_topics()
     start = time.time()
     sampler = Sampler(pipeline.start().pid)
@@ -124,6 +125,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("case", nargs="*")
     parser.add_argument("--scale", type=float, default=1)
+    parser.add_argument("--set", action="append", default=SETTINGS, help="more settings of the pipeline")
     options = parser.parse_args()
     cases = options.case or [c for c in CASES if c != "tiny"]
     print(f"state.memory is {MEMORY_MIB} MiB\n{'input':8} {'records':>9} {'MiB':>6} {'s':>5}  own  beyond tiny   all", flush=True)

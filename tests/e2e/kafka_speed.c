@@ -21,7 +21,8 @@ enum {
 };
 
 static struct oz_kafka_setting setting[] = {{"bootstrap.servers", NULL}};
-static const struct oz_kafka_config config = {setting, 1, "speed"};
+static const struct oz_kafka_config config = {
+    .setting = setting, .n_settings = 1, .client_id = "speed"};
 static struct oz_error err;
 
 static void ok(enum oz_status status)

@@ -26,7 +26,8 @@ enum {
 
 static struct oz_kafka_setting setting[] = {{"bootstrap.servers", NULL},
                                             {"transaction.timeout.ms", "10000"}};
-static const struct oz_kafka_config config = {setting, 2, "semantics"};
+static const struct oz_kafka_config config = {
+    .setting = setting, .n_settings = 2, .client_id = "semantics"};
 static struct oz_error err;
 static int n_names;
 

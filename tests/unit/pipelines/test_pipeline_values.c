@@ -154,7 +154,7 @@ static void card_fraud_example(void **state)
     assert_int_equal(pipeline.delivery, OZ_EXACTLY_ONCE);
     assert_int_equal(pipeline.epoch_every_us, 100000);
     assert_int_equal(pipeline.epoch_rows, 20000);
-    assert_string_equal(pipeline.state_dir, "./state");
+    assert_string_equal(pipeline.state_dir, "./card-fraud-state");
     assert_true(pipeline.state_memory_bytes == UINT64_C(2) << 30);
     assert_string_equal(pipeline.instance, host);
     assert_int_equal(pipeline.start, OZ_START_EARLIEST);

@@ -24,7 +24,7 @@ static void test_accepted_sockets_do_not_wait(void **state)
     assert_int_equal(oz_embedded_broker_start(&broker, &err), OZ_OK);
     assert_int_equal(oz_embedded_broker_topic(broker, "t", 3, &err), OZ_OK);
     struct oz_kafka_setting setting[] = {{"bootstrap.servers", oz_embedded_broker_address(broker)}};
-    struct oz_kafka_config config = {setting, 1, "test"};
+    struct oz_kafka_config config = {.setting = setting, .n_settings = 1, .client_id = "test"};
     assert_int_equal(oz_sink_open(&config, NULL, 10000000, &sink, &err), OZ_OK);
     assert_int_equal(oz_sink_topic(sink, "t", true, &topic, &n_partitions, &err), OZ_OK);
     assert_int_equal(n_partitions, 3);

@@ -48,7 +48,7 @@ static void test_dead_broker_is_said_at_once(void **state)
     char address[32];
     int fd = dead_port(address);
     struct oz_kafka_setting setting[] = {{"bootstrap.servers", address}};
-    struct oz_kafka_config config = {setting, 1, "test"};
+    struct oz_kafka_config config = {.setting = setting, .n_settings = 1, .client_id = "test"};
     struct oz_topic_info info = {.name = "t"};
     struct oz_error err = {0};
     memset(&caught, 0, sizeof caught);
@@ -75,7 +75,7 @@ static void test_stop_is_seen(void **state)
     char address[32];
     int fd = dead_port(address);
     struct oz_kafka_setting setting[] = {{"bootstrap.servers", address}};
-    struct oz_kafka_config config = {setting, 1, "test"};
+    struct oz_kafka_config config = {.setting = setting, .n_settings = 1, .client_id = "test"};
     struct oz_topic_info info = {.name = "t"};
     atomic_bool stop = true;
     int64_t start_us = oz_monotonic_us();
@@ -95,7 +95,7 @@ static void test_embedded_broker_answers(void **state)
     assert_int_equal(oz_embedded_broker_start(&broker, &err), OZ_OK);
     assert_int_equal(oz_embedded_broker_topic(broker, "five", 5, &err), OZ_OK);
     struct oz_kafka_setting setting[] = {{"bootstrap.servers", oz_embedded_broker_address(broker)}};
-    struct oz_kafka_config config = {setting, 1, "test"};
+    struct oz_kafka_config config = {.setting = setting, .n_settings = 1, .client_id = "test"};
     struct oz_topic_info info = {.name = "five"};
     assert_int_equal(oz_kafka_topics(&config, &info, 1, OZ_TOPIC_MAY_BE, 5000000, NULL, &err),
                      OZ_OK);

@@ -12,7 +12,7 @@
 static void expect(const char *key, const char *value, enum oz_status status, const char *words)
 {
     struct oz_kafka_setting setting[] = {{"bootstrap.servers", "localhost:9092"}, {key, value}};
-    struct oz_kafka_config config = {setting, 2, NULL};
+    struct oz_kafka_config config = {.setting = setting, .n_settings = 2, .client_id = NULL};
     struct oz_error err = {0};
     size_t bad = 99;
     assert_int_equal(oz_kafka_check_settings(&config, &bad, &err), status);
@@ -46,7 +46,7 @@ static void test_address_is_needed(void **state)
 {
     (void)state;
     struct oz_kafka_setting setting[] = {{"linger.ms", "5"}};
-    struct oz_kafka_config config = {setting, 1, NULL};
+    struct oz_kafka_config config = {.setting = setting, .n_settings = 1, .client_id = NULL};
     struct oz_error err = {0};
     size_t bad = 99;
     assert_int_equal(oz_kafka_check_settings(&config, &bad, &err), OZ_CONFIG);
@@ -71,7 +71,7 @@ static void test_layers(void **state)
                                          {"compression.type", "zstd"},
                                          {"fetch.wait.max.ms", "77"}};
     const struct oz_kafka_setting owned[] = {{"group.id", "ouzel.x"}, {NULL, NULL}};
-    struct oz_kafka_config config = {setting, 4, "ouzel-x"};
+    struct oz_kafka_config config = {.setting = setting, .n_settings = 4, .client_id = "ouzel-x"};
     struct oz_kafka_link link = {.what = "test"};
     rd_kafka_conf_t *conf = NULL;
     struct oz_error err;

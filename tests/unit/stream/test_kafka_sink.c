@@ -21,7 +21,8 @@ enum { PRODUCE = 0, OFFSET_COMMIT = 8, ADD_PARTITIONS = 24, END_TXN = 26, TXN_OF
 static rd_kafka_t *carrier;
 static rd_kafka_mock_cluster_t *cluster;
 static struct oz_kafka_setting setting[] = {{"bootstrap.servers", NULL}};
-static const struct oz_kafka_config config = {setting, 1, "test"};
+static const struct oz_kafka_config config = {
+    .setting = setting, .n_settings = 1, .client_id = "test"};
 static struct oz_error err;
 
 #define OK(call)                                                                                   \
@@ -211,7 +212,7 @@ static void test_full_queue_is_waited_for(void **state)
     static int number[N];
     static struct oz_record record[N];
     small[0].value = setting[0].value;
-    struct oz_kafka_config c = {small, 2, "test"};
+    struct oz_kafka_config c = {.setting = small, .n_settings = 2, .client_id = "test"};
     struct oz_sink *sink = NULL;
     struct oz_positions pos;
     uint32_t topic, n_partitions;

@@ -123,7 +123,7 @@ static void test_order_end_and_seek(void **state)
 {
     struct oz_embedded_broker *broker = *state;
     struct oz_kafka_setting setting[] = {{"bootstrap.servers", oz_embedded_broker_address(broker)}};
-    struct oz_kafka_config config = {setting, 1, "test"};
+    struct oz_kafka_config config = {.setting = setting, .n_settings = 1, .client_id = "test"};
     struct oz_sink *sink = NULL;
     uint32_t to[SOURCES], n_partitions;
     OK(oz_sink_open(&config, NULL, WAIT_US, &sink, &err));
