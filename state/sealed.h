@@ -59,6 +59,8 @@ void oz_part_close(uint8_t *value, size_t len, uint16_t layout);
 enum oz_status oz_part_open(const uint8_t *value, size_t len, uint16_t layout,
                             const uint8_t **ret_payload, size_t *ret_len,
                             struct oz_error *err) OZ_MUST_USE;
+/* The layout in the header of a value that passed a check. */
+uint16_t oz_part_layout(const uint8_t *value);
 /* The same without the layout, where parts of any entity pass through. */
 enum oz_status oz_part_check(const uint8_t *value, size_t len, struct oz_error *err) OZ_MUST_USE;
 /* Takes a changelog key apart. OZ_CORRUPT when it is not one. A key length of zero with part 0 and
