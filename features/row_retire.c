@@ -102,7 +102,7 @@ static struct use use_of(const struct oz_row_layout *layout, const struct oz_row
     }
     for (uint32_t i = 0; row->side && i < layout->n_rings; i++)
         for (uint32_t k = 0; k < 2 + layout->ring[i].n_values; k++)
-            note(&use, row->side->ring[i].since[k], layout->ring[i].reach_us);
+            note(&use, row->side->ring[i].since[k], reach_us(layout));
     const struct oz_suppression *s = suppressions(layout, row);
     for (uint32_t i = 0; i < layout->n_suppressions; i++) note_suppression(&use, &s[i]);
     return use;
