@@ -1,7 +1,6 @@
 #include "features/expr_needs.h"
 #include <stdlib.h>
 #include <string.h>
-#include "base/instant.h"
 
 int oz_expr_needs_value(struct oz_expr_needs *needs, const struct oz_expr_value *value)
 {
@@ -194,38 +193,4 @@ enum oz_status oz_expr_needs_plan(struct oz_expr_needs *needs,
         OZ_TRY(plan_entity(needs, spec, e, arena, plan, err));
     OZ_TRY(plan_values(needs, arena, plan, err));
     return plan_aggregates(needs, arena, plan, err);
-}
-
-enum oz_status oz_expr_needs_layout(const struct oz_plan *plan,
-                                    const struct oz_feature_set_spec *spec, uint32_t e,
-                                    struct oz_arena *arena, const char **ret_text,
-                                    struct oz_error *err)
-{
-    const struct oz_entity_plan *entity = &plan->entity[e];
-    struct oz_buf buf;
-    oz_buf_init(&buf);
-    for (uint32_t r = 0; r < entity->n_rings; r++) {
-        const struct oz_ring_plan *ring = &entity->ring[r];
-        const struct oz_schema *schema = spec->schema[ring->source];
-        const struct oz_field *key = &schema->field[entity->field[ring->source]];
-        char lateness[OZ_INSTANT_BYTES_MAX + 1];
-        lateness[oz_format_duration(lateness, ring->lateness_us)] = '\0';
-        oz_buf_printf(&buf, "ring %s key %s %s time %s id ", schema->name, key->name,
-                      oz_type_name(key->type), schema->field[schema->time].name);
-        if (schema->id < 0)
-            oz_buf_puts(&buf, "none");
-        else
-            oz_buf_printf(&buf, "%s %s", schema->field[schema->id].name,
-                          oz_type_name(schema->field[schema->id].type));
-        oz_buf_printf(&buf, " lateness %s%s\n", lateness, ring->scored ? " scored" : "");
-        for (uint32_t v = 0; v < ring->n_values; v++)
-            oz_buf_printf(&buf, "value %s\n", ring->value[v].text);
-    }
-    enum oz_status status = oz_buf_status(&buf, err);
-    if (status == OZ_OK) {
-        *ret_text = oz_arena_strndup(arena, (const char *)buf.data, buf.len);
-        if (!*ret_text) status = oz_no_memory(err);
-    }
-    oz_buf_clear(&buf);
-    return status;
 }

@@ -35,9 +35,4 @@ int oz_expr_needs_aggregate(struct oz_expr_needs *needs, const struct oz_expr_ag
 enum oz_status oz_expr_needs_plan(struct oz_expr_needs *needs,
                                   const struct oz_feature_set_spec *spec, struct oz_arena *arena,
                                   struct oz_plan *ret_plan, struct oz_error *err) OZ_MUST_USE;
-/* One line per ring, then one per value of it. */
-enum oz_status oz_expr_needs_layout(const struct oz_plan *plan,
-                                    const struct oz_feature_set_spec *spec, uint32_t entity,
-                                    struct oz_arena *arena, const char **ret_text,
-                                    struct oz_error *err) OZ_MUST_USE;
 #endif

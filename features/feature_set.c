@@ -14,7 +14,6 @@ struct oz_feature_set {
     struct oz_plan plan;
     uint32_t n_features, n_rules;
     const char **name; /* [n_features] */
-    const char *layout[OZ_ENTITIES_MAX];
     struct oz_expr_program values[OZ_SOURCES_MAX];
     struct value_place *place[OZ_SOURCES_MAX]; /* [values[s].n_outputs] */
     struct oz_expr_program features, rules;
@@ -242,8 +241,6 @@ static enum oz_status build(struct compiler *c, struct oz_arena *arena)
         if (!set->name[f]) return oz_no_memory(c->err);
     }
     OZ_TRY(oz_expr_needs_plan(c->checker.needs, spec, arena, &set->plan, c->err));
-    for (uint32_t e = 0; e < spec->n_entities; e++)
-        OZ_TRY(oz_expr_needs_layout(&set->plan, spec, e, arena, &set->layout[e], c->err));
     return build_programs(c, arena);
 }
 
@@ -266,12 +263,6 @@ out:
 }
 
 const struct oz_plan *oz_feature_set_plan(const struct oz_feature_set *set) { return &set->plan; }
-
-const char *oz_feature_set_layout(const struct oz_feature_set *set, uint32_t entity)
-{
-    OZ_ASSERT(entity < set->plan.n_entities);
-    return set->layout[entity];
-}
 
 uint32_t oz_feature_set_n_features(const struct oz_feature_set *set) { return set->n_features; }
 

@@ -67,8 +67,6 @@ enum oz_status oz_feature_set_compile(const struct oz_feature_set_spec *spec,
                                       struct oz_arena *arena, struct oz_feature_set **ret_set,
                                       struct oz_error *err) OZ_MUST_USE;
 const struct oz_plan *oz_feature_set_plan(const struct oz_feature_set *set);
-/* The canonical texts of everything that is kept in rows: what a stored layout is known by. */
-const char *oz_feature_set_layout(const struct oz_feature_set *set, uint32_t entity);
 uint32_t oz_feature_set_n_features(const struct oz_feature_set *set);
 const char *oz_feature_set_name(const struct oz_feature_set *set, uint32_t feature);
 

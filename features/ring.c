@@ -91,6 +91,7 @@ enum oz_status oz_ring_trim(struct oz_row_work *w, uint32_t ring)
     if (rl->has_bags && side) OZ_TRY(oz_bags_leave(w, ring, side->ring[ring].before[0] + n));
     if (side) side->ring[ring].before[0] += n;
     r->first += n;
+    r->trimmed = true;
     return OZ_OK;
 }
 

@@ -302,7 +302,10 @@ enum oz_status oz_ring_drop_chunk(struct oz_row_work *w, uint32_t ring, bool sat
     uint64_t end = oz_ring_first_ordinal(w->layout, w->row, ring) + ref->n;
     if (rl->has_bags) OZ_TRY(oz_bags_leave(w, ring, end));
     if (rl->all_time) OZ_TRY(take_chunk(w, ring, ref));
-    if (saturated) rs->saturated_us = OZ_MAX(rs->saturated_us, ref->last_us);
+    if (saturated)
+        rs->saturated_us = OZ_MAX(rs->saturated_us, ref->last_us);
+    else
+        r->trimmed = true;
     uint32_t part = ref->part;
     memcpy(words, ref->word, 8 * rl->n_words);
     if (page)

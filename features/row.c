@@ -3,42 +3,53 @@
 #include "features/row_codec.h"
 #include "features/row_read.h"
 #include "features/row_retire.h"
+#include "features/row_since.h"
 
 /* ---------- life */
+
+void oz_row_init(const struct oz_row_layout *layout, struct oz_row *row)
+{
+    *row = (struct oz_row){.last_us = OZ_TIME_NONE};
+    for (uint32_t i = 0; i < layout->n_rings; i++)
+        oz_ring_init(&layout->ring[i], oz_ring_of(layout, row, i));
+    struct oz_suppression *s = oz_suppressions(layout, row);
+    for (uint32_t i = 0; i < layout->n_suppressions; i++)
+        s[i] = (struct oz_suppression){.fired_us = OZ_TIME_NONE};
+}
+
+void oz_row_clear(const struct oz_row_layout *layout, struct oz_row *row, struct oz_pool *pool)
+{
+    for (uint32_t i = 0; i < layout->n_rings; i++) oz_ring_clear(oz_ring_of(layout, row, i), pool);
+    if (row->side) {
+        oz_parts_free(row->side, layout, pool);
+        oz_pool_put(pool, row->side, layout->side_bytes);
+    }
+    row->side = NULL;
+}
 
 static enum oz_status row_init(const void *ctx, void *row, struct oz_row_io *io,
                                struct oz_error *err)
 {
-    const struct oz_row_layout *layout = ctx;
-    struct oz_row *r = row;
     (void)io, (void)err;
-    *r = (struct oz_row){.last_us = OZ_TIME_NONE};
-    for (uint32_t i = 0; i < layout->n_rings; i++)
-        oz_ring_init(&layout->ring[i], oz_ring_of(layout, row, i));
-    struct oz_suppression *s = (void *)((uint8_t *)row + layout->suppressions_at);
-    for (uint32_t i = 0; i < layout->n_suppressions; i++)
-        s[i] = (struct oz_suppression){.fired_us = OZ_TIME_NONE};
+    oz_row_init(ctx, row);
     return OZ_OK;
 }
 
 static void row_clear(const void *ctx, void *row, struct oz_pool *pool)
 {
-    const struct oz_row_layout *layout = ctx;
-    struct oz_row *r = row;
-    for (uint32_t i = 0; i < layout->n_rings; i++) oz_ring_clear(oz_ring_of(layout, row, i), pool);
-    if (r->side) {
-        oz_parts_free(r->side, layout, pool);
-        oz_pool_put(pool, r->side, layout->side_bytes);
-    }
-    r->side = NULL;
+    oz_row_clear(ctx, row, pool);
 }
 
 static enum oz_status row_decode(const void *ctx, void *row, struct oz_row_io *io,
                                  const uint8_t *payload, size_t len, struct oz_error *err)
 {
-    OZ_TRY(row_init(ctx, row, io, err));
-    struct oz_row_work w = {ctx, row, io, err};
-    enum oz_status status = oz_row_decode(&w, payload, len);
+    const struct oz_row_layout *layout = ctx;
+    oz_row_init(layout, row);
+    struct oz_row_work w = {layout, row, io, err, NULL};
+    OZ_ASSERT(io->layout <= layout->n_readings);
+    enum oz_status status = io->layout
+                                ? oz_row_convert(&w, layout->reading[io->layout - 1], payload, len)
+                                : oz_row_decode(&w, payload, len);
     if (status) row_clear(ctx, row, io->pool);
     return status;
 }
@@ -46,7 +57,7 @@ static enum oz_status row_decode(const void *ctx, void *row, struct oz_row_io *i
 static enum oz_status row_encode(const void *ctx, void *row, struct oz_row_io *io,
                                  struct oz_sealed *sealed, struct oz_error *err)
 {
-    struct oz_row_work w = {ctx, row, io, err};
+    struct oz_row_work w = {ctx, row, io, err, NULL};
     return oz_row_encode(&w, sealed);
 }
 
@@ -85,7 +96,6 @@ enum oz_status oz_row_side(struct oz_row_work *w, struct oz_row_side **ret_side)
     side = oz_pool_get(w->io->pool, layout->side_bytes, NULL);
     if (!side) return oz_no_memory(w->err);
     memset(side, 0, layout->side_bytes);
-    side->complete_since_us = OZ_TIME_NONE;
     side->next_part = OZ_PART_FIRST_CHUNK;
     side->bag = (struct oz_bag *)(side->ring + layout->n_rings);
     side->memo = (struct oz_memo *)(side->bag + layout->n_bags);
@@ -95,6 +105,9 @@ enum oz_status oz_row_side(struct oz_row_work *w, struct oz_row_side **ret_side)
         side->ring[i].saturated_us = OZ_TIME_NONE;
         side->ring[i].before = words;
         words += rl->n_words;
+        side->ring[i].since = (int64_t *)words;
+        for (uint32_t k = 0; k < 2 + rl->n_values; k++) side->ring[i].since[k] = OZ_TIME_NONE;
+        words += 2 + rl->n_values;
         if (!rl->base_words) continue;
         side->ring[i].base = words;
         oz_base_zero(rl, words);
@@ -251,8 +264,12 @@ static enum oz_status push_unscored(struct oz_row_work *w, uint32_t ring,
             return OZ_OK;
         }
         /* No window of a later event will see it. */
-        if (!rl->all_time && !rl->keep_last && event->time_us <= last_us - rl->reach_us)
+        if (!rl->all_time && !rl->keep_last && event->time_us <= last_us - rl->reach_us) {
+            if (!r->trimmed) *flags |= OZ_PUSH_CHANGED;
+            w->row->changed |= !r->trimmed;
+            r->trimmed = true;
             return OZ_OK;
+        }
     }
     if (was_dropped(w, ring, event->time_us)) {
         *flags |= OZ_PUSH_SATURATED;
@@ -274,7 +291,7 @@ enum oz_status oz_row_push(const struct oz_row_layout *layout, void *row, struct
                            const struct oz_row_event *event, double *ret_aggregate,
                            unsigned *ret_flags, struct oz_error *err)
 {
-    struct oz_row_work w = {layout, row, io, err};
+    struct oz_row_work w = {layout, row, io, err, NULL};
     struct oz_entry_event kept;
     unsigned flags = 0;
     OZ_ASSERT(event->ring < layout->n_rings && !w.row->failed);
@@ -323,8 +340,7 @@ bool oz_row_alert(const struct oz_row_layout *layout, void *row, uint32_t slot, 
                   int64_t suppress_us, uint32_t *ret_held_back)
 {
     OZ_ASSERT(slot < layout->n_suppressions);
-    struct oz_suppression *s = (void *)((uint8_t *)row + layout->suppressions_at);
-    s += slot;
+    struct oz_suppression *s = oz_suppressions(layout, row) + slot;
     ((struct oz_row *)row)->changed = true;
     int64_t fired_us = s->fired_us, apart_us = INT64_MAX;
     if (fired_us != OZ_TIME_NONE)

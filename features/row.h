@@ -39,7 +39,7 @@ enum {                   /* what became of an event */
        OZ_PUSH_DUPLICATE = 2, /* this id is in: not counted again, maybe replaced */
        OZ_PUSH_SATURATED = 4, /* the row hit its event limit and lost its oldest events */
        OZ_PUSH_CHANGED = 8,   /* the row is not as before: tell the cache */
-       OZ_PUSH_WARMING = 16   /* a window reaches behind the row's complete-since time */
+       OZ_PUSH_WARMING = 16   /* a window reaches back to what an earlier definition did not keep */
 };
 
 /* Takes one event; for the scored source's ring also gives the entity's aggregates at the event's

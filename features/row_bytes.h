@@ -5,6 +5,7 @@
 #define OZ_FEATURES_ROW_BYTES_H
 #include "base/buf.h"
 #include "features/fixed_point.h"
+#include "features/row_layout.h"
 
 struct oz_row_reader {
     const uint8_t *at, *end;
@@ -101,6 +102,13 @@ static inline uint64_t oz_read_within(struct oz_row_reader *r, uint64_t min, uin
     if (OZ_LIKELY(x >= min && x <= max)) return x;
     r->bad = true;
     return min;
+}
+
+static inline int64_t oz_read_time(struct oz_row_reader *r)
+{
+    int64_t us = oz_unzigzag(oz_read_varint(r));
+    r->bad |= us > OZ_TIME_LIMIT || us < -OZ_TIME_LIMIT;
+    return us;
 }
 
 /* A double, short when it is whole cents: zigzag(cents) << 1 as a varint, or 1 and the 8 bytes. */

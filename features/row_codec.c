@@ -2,15 +2,11 @@
 #include "features/block_codec.h"
 #include "features/ring.h"
 #include "features/row_retire.h"
+#include "features/row_since.h"
 
 enum { FLAG_INDEX = 1, FLAG_LAST = 2 };
-enum { RING_SATURATED = 1, RING_BASE = 2 };
-enum { TAG_END, TAG_COMPLETE_SINCE, TAG_SUPPRESSIONS };
-
-static struct oz_suppression *suppressions(const struct oz_row_layout *layout, struct oz_row *row)
-{
-    return (struct oz_suppression *)((uint8_t *)row + layout->suppressions_at);
-}
+enum { RING_SATURATED = 1, RING_BASE = 2, RING_TRIMMED = 4 };
+enum { TAG_END, TAG_INCOMPLETE, TAG_SUPPRESSIONS };
 
 /* ---------- writing */
 
@@ -35,12 +31,12 @@ static void end_tag(struct oz_buf *buf, size_t from)
 
 static void encode_tags(const struct oz_row_layout *layout, struct oz_row *row, struct oz_buf *buf)
 {
-    if (row->side && row->side->complete_since_us != OZ_TIME_NONE) {
-        size_t from = begin_tag(buf, TAG_COMPLETE_SINCE);
-        oz_buf_varint(buf, oz_zigzag(row->side->complete_since_us));
+    if (row->side && row->side->warms) {
+        size_t from = begin_tag(buf, TAG_INCOMPLETE);
+        oz_since_encode(layout, row->side, buf);
         end_tag(buf, from);
     }
-    const struct oz_suppression *s = suppressions(layout, row);
+    const struct oz_suppression *s = oz_suppressions(layout, row);
     bool any = false;
     for (uint32_t i = 0; i < layout->n_suppressions; i++) any |= s[i].fired_us != OZ_TIME_NONE;
     if (any) {
@@ -80,7 +76,11 @@ static enum oz_status encode_main(struct oz_row_work *w, struct oz_buf *buf)
     const struct oz_row_layout *layout = w->layout;
     struct oz_row *row = w->row;
     bool spilled = false, timed = row->last_us != OZ_TIME_NONE;
-    for (uint32_t i = 0; i < layout->n_rings; i++) spilled |= oz_ring_of(layout, row, i)->spilled;
+    for (uint32_t i = 0; i < layout->n_rings; i++) {
+        spilled |= oz_ring_of(layout, row, i)->spilled;
+        if (!oz_ring_of(layout, row, i)->spilled) OZ_TRY(oz_ring_trim(w, i));
+    }
+    if (row->side && row->side->warms) oz_since_settle(layout, row);
     oz_buf_put_u8(buf, OZ_ROW_VERSION);
     oz_buf_put_u8(buf, (uint8_t)((spilled ? FLAG_INDEX : 0) | (timed ? FLAG_LAST : 0)));
     if (timed) oz_buf_varint(buf, oz_zigzag(row->last_us));
@@ -89,11 +89,11 @@ static enum oz_status encode_main(struct oz_row_work *w, struct oz_buf *buf)
     for (uint32_t i = 0; i < layout->n_rings; i++) {
         const struct oz_ring_layout *rl = &layout->ring[i];
         struct oz_ring *r = oz_ring_of(layout, row, i);
-        if (!r->spilled) OZ_TRY(oz_ring_trim(w, i));
         const struct oz_ring_side *rs = row->side ? &row->side->ring[i] : NULL;
         bool saturated = rs && rs->saturated_us != OZ_TIME_NONE;
         bool base = rs && rs->base && rs->base[0];
-        oz_buf_put_u8(buf, (uint8_t)((saturated ? RING_SATURATED : 0) | (base ? RING_BASE : 0)));
+        oz_buf_put_u8(buf, (uint8_t)((saturated ? RING_SATURATED : 0) | (base ? RING_BASE : 0) |
+                                     (r->trimmed ? RING_TRIMMED : 0)));
         if (saturated) oz_buf_varint(buf, oz_zigzag(rs->saturated_us));
         if (base) encode_base(rl, rs->base, buf);
         oz_block_encode(rl, oz_ring_slot(rl, r, r->first), r->len - r->first, buf);
@@ -119,16 +119,11 @@ enum oz_status oz_row_encode(struct oz_row_work *w, struct oz_sealed *sealed)
 
 /* ---------- reading */
 
-static int64_t read_time(struct oz_row_reader *r)
-{
-    int64_t us = oz_unzigzag(oz_read_varint(r));
-    r->bad |= us > OZ_TIME_LIMIT || us < -OZ_TIME_LIMIT;
-    return us;
-}
-
 static enum oz_status decode_tags(struct oz_row_work *w, struct oz_row_reader *r)
 {
-    struct oz_suppression *s = suppressions(w->layout, w->row);
+    struct oz_suppression *s = oz_suppressions(w->layout, w->row);
+    const struct oz_row_reading *reading = w->reading;
+    uint32_t n_slots = reading ? reading->layout->n_suppressions : w->layout->n_suppressions;
     struct oz_row_side *side;
     for (;;) {
         unsigned tag = oz_read_u8(r);
@@ -138,18 +133,17 @@ static enum oz_status decode_tags(struct oz_row_work *w, struct oz_row_reader *r
             OZ_FAIL(w->err, OZ_CORRUPT, "a row's main part ends early");
         struct oz_row_reader t = {r->at, r->at + n, false};
         r->at += n;
-        if (tag == TAG_COMPLETE_SINCE) {
+        if (tag == TAG_INCOMPLETE) {
             OZ_TRY(oz_row_side(w, &side));
-            side->complete_since_us = read_time(&t);
+            oz_since_decode(w->layout, side, &t);
         } else if (tag == TAG_SUPPRESSIONS) {
             while (t.at < t.end && !t.bad) {
                 uint64_t slot = oz_read_varint(&t);
-                int64_t fired_us = read_time(&t);
+                int64_t fired_us = oz_read_time(&t);
                 uint64_t held_back = oz_read_within(&t, 0, UINT32_MAX);
-                if (slot >= w->layout->n_suppressions)
-                    t.bad = true;
-                else
-                    s[slot] = (struct oz_suppression){fired_us, (uint32_t)held_back, 0};
+                int to = t.bad || slot >= n_slots ? -1 : reading ? reading->slot[slot] : (int)slot;
+                t.bad |= slot >= n_slots;
+                if (to >= 0) s[to] = (struct oz_suppression){fired_us, (uint32_t)held_back, 0};
             }
         } else {
             OZ_FAIL(w->err, OZ_CORRUPT,
@@ -164,17 +158,17 @@ bool oz_row_read_summary(const uint8_t *payload, size_t len, struct oz_row_summa
     struct oz_row_reader r = {payload, payload + len, false};
     struct oz_row_summary sum = {OZ_TIME_NONE, OZ_TIME_NONE, OZ_TIME_NONE, false};
     if (oz_read_u8(&r) != OZ_ROW_VERSION) return false;
-    if (oz_read_u8(&r) & FLAG_LAST) sum.last_us = read_time(&r);
+    if (oz_read_u8(&r) & FLAG_LAST) sum.last_us = oz_read_time(&r);
     (void)oz_read_varint(&r); /* the next part's number */
     for (unsigned tag; (tag = oz_read_u8(&r)) != TAG_END && !r.bad;) {
         uint64_t n = oz_read_varint(&r);
         if (r.bad || n > (size_t)(r.end - r.at)) return false;
         struct oz_row_reader t = {r.at, r.at + n, false};
         r.at += n;
-        if (tag == TAG_COMPLETE_SINCE) sum.complete_since_us = read_time(&t);
+        if (tag == TAG_INCOMPLETE) sum.since_us = oz_since_newest(&t);
         while (tag == TAG_SUPPRESSIONS && t.at < t.end && !t.bad) {
             (void)oz_read_varint(&t); /* the slot */
-            int64_t fired_us = read_time(&t);
+            int64_t fired_us = oz_read_time(&t);
             sum.fired_us = OZ_MAX(sum.fired_us, fired_us);
             sum.held_back |= oz_read_varint(&t) > 0;
         }
@@ -194,7 +188,7 @@ static void decode_base(const struct oz_ring_layout *rl, struct oz_row_reader *r
         if (!rl->value[i].outlives) continue;
         uint64_t *last = base + rl->base_last + 2 * i;
         if (!oz_read_within(r, 0, 1)) continue;
-        last[0] = (uint64_t)read_time(r);
+        last[0] = (uint64_t)oz_read_time(r);
         last[1] = oz_read_u64(r);
     }
     for (uint32_t i = 0; i < 2 * rl->n_extremes; i++)
@@ -208,10 +202,12 @@ static enum oz_status decode_ring(struct oz_row_work *w, struct oz_row_reader *r
     struct oz_row_side *side;
     uint32_t n;
     unsigned flags = oz_read_u8(r);
-    if (flags & ~(unsigned)(RING_SATURATED | RING_BASE) || (flags & RING_BASE && !rl->base_words))
+    if (flags & ~(unsigned)(RING_SATURATED | RING_BASE | RING_TRIMMED) ||
+        (flags & RING_BASE && !rl->base_words))
         OZ_FAIL(w->err, OZ_CORRUPT, "unknown flags %u", flags);
-    if (flags) OZ_TRY(oz_row_side(w, &side));
-    if (flags & RING_SATURATED) side->ring[ring].saturated_us = read_time(r);
+    to->trimmed = flags & RING_TRIMMED;
+    if (flags & (RING_SATURATED | RING_BASE)) OZ_TRY(oz_row_side(w, &side));
+    if (flags & RING_SATURATED) side->ring[ring].saturated_us = oz_read_time(r);
     if (flags & RING_BASE) decode_base(rl, r, side->ring[ring].base);
     OZ_TRY(oz_block_decode_n(r, 2 * w->layout->block_events - 1, &n, w->err));
     if (!n) return OZ_OK;
@@ -231,7 +227,7 @@ enum oz_status oz_row_decode(struct oz_row_work *w, const uint8_t *payload, size
                 version, OZ_ROW_VERSION);
     if (flags & ~(unsigned)(FLAG_INDEX | FLAG_LAST))
         OZ_FAIL(w->err, OZ_CORRUPT, "a row's main part has unknown flags %u", flags);
-    if (flags & FLAG_LAST) w->row->last_us = read_time(&r);
+    if (flags & FLAG_LAST) w->row->last_us = oz_read_time(&r);
     uint64_t next_part = oz_read_within(&r, OZ_PART_FIRST_CHUNK, UINT32_MAX);
     if (next_part > OZ_PART_FIRST_CHUNK) {
         OZ_TRY(oz_row_side(w, &side));

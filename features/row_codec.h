@@ -3,9 +3,9 @@
  *   main = version u8 | flags u8 (1: has an index, 2: has a newest scored time)
  *        | newest scored time, zigzag | next part number
  *        | tags: {tag u8 | length | bytes} ... 0
- *        | ring by ring: flags u8 (1: saturated, 2: totals over all time)
+ *        | ring by ring: flags u8 (1: saturated, 2: totals over all time, 4: events were let go)
  *          | [saturated until, zigzag] | [totals] | open events (features/block_codec.h)
- *   tags   1: complete since, zigzag
+ *   tags   1: incomplete {ring | slot | time, zigzag} ...  features/row_since.h
  *          2: suppressions {slot | last fired, zigzag | held back} ...
  *   totals events | sums and counts as in the index
  *          | per value: there u8 {time, zigzag | bits u64} | {min, max} each
@@ -19,9 +19,9 @@
 
 /* What stands in front of the events. False: the bytes are not those of a main part. */
 struct oz_row_summary {
-    int64_t last_us, complete_since_us; /* OZ_TIME_NONE: none */
-    int64_t fired_us;                   /* the newest alert that may hold others back */
-    bool held_back;                     /* some were, and no alert has told so yet */
+    int64_t last_us, since_us; /* OZ_TIME_NONE: none */
+    int64_t fired_us;          /* the newest alert that may hold others back */
+    bool held_back;            /* some were, and no alert has told so yet */
 };
 bool oz_row_read_summary(const uint8_t *payload, size_t len, struct oz_row_summary *ret_summary);
 /* Into a row as after init. */

@@ -118,6 +118,7 @@ static void dump_ring_head(const struct oz_row_work *w, uint32_t ring,
     }
     oz_json_key(json, "saturated");
     oz_json_boolean(json, rs && rs->saturated_us != OZ_TIME_NONE);
+    if (rs && rs->since[0] != OZ_TIME_NONE) dump_time(json, "complete_since", rs->since[0]);
     if (rs && rs->base && rs->base[0]) { /* events that only their totals are left of */
         oz_json_key(json, "gone");
         oz_json_i64(json, (int64_t)rs->base[0]);
@@ -128,11 +129,9 @@ enum oz_status oz_row_dump(const struct oz_row_layout *layout, void *row, struct
                            const struct oz_row_names *names, struct oz_json *json,
                            struct oz_error *err)
 {
-    struct oz_row_work w = {layout, row, io, err};
+    struct oz_row_work w = {layout, row, io, err, NULL};
     oz_json_open(json, '{');
     dump_time(json, "last", w.row->last_us);
-    if (w.row->side && w.row->side->complete_since_us != OZ_TIME_NONE)
-        dump_time(json, "complete_since", w.row->side->complete_since_us);
     dump_suppressions(&w, names, json);
     oz_json_key(json, "rings");
     oz_json_open(json, '[');

@@ -7,6 +7,7 @@ struct resolver {
     struct oz_arena *arena;
     struct oz_row_layout *layout;
     unsigned uses[OZ_SOURCES_MAX][OZ_RING_VALUES_MAX];
+    const struct oz_ring_history *history; /* of a stored layout; else NULL */
     struct oz_error *err;
 };
 
@@ -152,6 +153,7 @@ static void resolve_read(struct resolver *r, const struct oz_aggregate *a, uint1
     if (a->value >= 0) {
         const struct oz_value_layout *v = &layout->ring[a->ring].value[a->value];
         x.value = (uint16_t)a->value;
+        x.of_value = true;
         x.op = v->kind == OZ_VALUE_FLAG   ? ones[a->agg]
                : v->kind == OZ_VALUE_MARK ? mark[a->agg]
                                           : plain[a->agg];
@@ -228,6 +230,15 @@ static void resolve_reach(struct resolver *r, uint32_t number)
     rl->base_words = rl->base_extreme + 2 * rl->n_extremes;
 }
 
+static void take_history(struct resolver *r, uint32_t number)
+{
+    const struct oz_ring_history *history = &r->history[number];
+    struct oz_ring_layout *rl = &r->layout->ring[number];
+    rl->keep_last = history->keep_last;
+    rl->all_time = history->all_time;
+    rl->all_time_last = history->all_time_last;
+}
+
 static void resolve_memory(struct resolver *r)
 {
     struct oz_row_layout *layout = r->layout;
@@ -238,7 +249,7 @@ static void resolve_memory(struct resolver *r)
         struct oz_ring_layout *rl = &layout->ring[i];
         rl->at = (uint32_t)at;
         at += (sizeof(struct oz_ring) + sizeof(uint32_t) * rl->n_bounds + 7) & ~(size_t)7;
-        side += 8 * ((size_t)rl->n_words + rl->base_words);
+        side += 8 * ((size_t)rl->n_words + rl->base_words + 2 + rl->n_values);
         n_bounds += rl->n_bounds;
     }
     layout->suppressions_at = (uint32_t)at;
@@ -272,6 +283,7 @@ static enum oz_status resolve(struct resolver *r)
         rl->replaces = plan->replaces && !plan->scored;
         rl->lateness_us = plan->lateness_us;
         rl->all_time_delay_us = -1;
+        rl->since_us = OZ_TIME_NONE;
         rl->bound_us = oz_arena_zeroed(r->arena, OZ_BOUNDS_MAX, sizeof *rl->bound_us);
         if (!rl->bound_us) return oz_no_memory(r->err);
         for (uint32_t v = 0; v < plan->n_values; v++) r->uses[i][v] = plan->value[v].uses;
@@ -283,18 +295,23 @@ static enum oz_status resolve(struct resolver *r)
     }
     for (uint32_t i = 0; i < entity->n_rings; i++) resolve_columns(r, i);
     OZ_TRY(resolve_windows(r));
-    for (uint32_t i = 0; i < entity->n_rings; i++) resolve_reach(r, i);
+    for (uint32_t i = 0; i < entity->n_rings; i++) {
+        if (r->history) take_history(r, i);
+        resolve_reach(r, i);
+        if (r->history) layout->ring[i].reach_us = r->history[i].reach_us;
+        if (r->history) layout->ring[i].settle_us = r->history[i].settle_us;
+    }
     resolve_memory(r);
     return OZ_OK;
 }
 
-enum oz_status oz_row_layout_new(const struct oz_entity_plan *entity, struct oz_arena *arena,
-                                 struct oz_row_layout **ret_layout, struct oz_row_kind *ret_kind,
-                                 struct oz_error *err)
+static enum oz_status make(const struct oz_entity_plan *entity,
+                           const struct oz_ring_history *history, struct oz_arena *arena,
+                           struct oz_row_layout **ret_layout, struct oz_error *err)
 {
     OZ_ASSERT(entity->n_rings >= 1 && entity->n_rings <= OZ_SOURCES_MAX);
     OZ_ASSERT(entity->n_aggregates <= OZ_AGGREGATES_MAX);
-    struct resolver r = {.entity = entity, .arena = arena, .err = err};
+    struct resolver r = {.entity = entity, .arena = arena, .history = history, .err = err};
     r.layout = oz_arena_zeroed(arena, 1, sizeof *r.layout);
     if (!r.layout) return oz_no_memory(err);
     *r.layout = (struct oz_row_layout){.block_events = OZ_BLOCK_EVENTS,
@@ -306,8 +323,24 @@ enum oz_status oz_row_layout_new(const struct oz_entity_plan *entity, struct oz_
     if (!r.layout->max_row_events) r.layout->max_row_events = UINT64_MAX;
     OZ_TRY(resolve(&r));
     *ret_layout = r.layout;
-    *ret_kind = oz_row_kind_of(r.layout);
     return OZ_OK;
+}
+
+enum oz_status oz_row_layout_new(const struct oz_entity_plan *entity, struct oz_arena *arena,
+                                 struct oz_row_layout **ret_layout, struct oz_row_kind *ret_kind,
+                                 struct oz_error *err)
+{
+    OZ_TRY(make(entity, NULL, arena, ret_layout, err));
+    *ret_kind = oz_row_kind_of(*ret_layout);
+    return OZ_OK;
+}
+
+enum oz_status oz_row_layout_stored(const struct oz_entity_plan *entity,
+                                    const struct oz_ring_history *history, struct oz_arena *arena,
+                                    struct oz_row_layout **ret_layout, struct oz_error *err)
+{
+    OZ_ASSERT(!entity->n_aggregates);
+    return make(entity, history, arena, ret_layout, err);
 }
 
 void oz_row_layout_set_block_events(struct oz_row_layout *layout, uint32_t block_events,

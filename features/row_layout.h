@@ -16,6 +16,7 @@
  * Units: microseconds. Threads: immutable once made. Ownership: in the arena it was made in. */
 #ifndef OZ_FEATURES_ROW_LAYOUT_H
 #define OZ_FEATURES_ROW_LAYOUT_H
+#include "base/arena.h"
 #include "features/plan.h"
 
 #define OZ_TIME_NONE  (INT64_MIN / 2) /* before every time: nothing is there yet */
@@ -63,6 +64,7 @@ struct oz_ring_layout {
     uint32_t ref_bytes;  /* of a chunk in the index */
     uint32_t base_words; /* of the totals that outlive their events; 0: none are kept */
     uint32_t base_last, base_extreme; /* words into it: {time, bits} per value; {min, max} */
+    int64_t since_us; /* events up to here may never have been taken in; OZ_TIME_NONE: all were */
 };
 
 enum { OZ_HEAD_SELF = -1, OZ_TAIL_ALL = -1, OZ_TAIL_LAST = -2 };
@@ -98,6 +100,7 @@ struct oz_read {
     enum oz_read_op op;
     uint16_t out; /* number of the aggregate in the entity's plan */
     uint16_t value;
+    bool of_value;                 /* false: of events */
     uint16_t count_at, count_word; /* 0: count events */
     uint16_t at, word;             /* of the sum, or of the ones */
     int bag;                       /* of a distinct */
@@ -114,7 +117,24 @@ struct oz_row_layout {
     struct oz_window *window;
     struct oz_read *read;
     uint16_t *bag_ring, *bag_value; /* [n_bags] */
+    bool warms;                     /* some ring has a since_us */
+    /* [n_readings]: the older layouts that rows are read by too (features/row_convert.h) */
+    const struct oz_row_reading *const *reading;
+    uint32_t n_readings;
 };
+
+/* How far back the rows of a definition reach whose aggregates are not at hand. */
+struct oz_ring_history {
+    int64_t reach_us, settle_us;
+    uint32_t keep_last;
+    bool all_time, all_time_last;
+};
+/* The layout of rows that another definition wrote, only to read them: of a plan without
+ * aggregates, whose values say in `uses` what was kept of them. history: [n_rings]. */
+enum oz_status oz_row_layout_stored(const struct oz_entity_plan *entity,
+                                    const struct oz_ring_history *history, struct oz_arena *arena,
+                                    struct oz_row_layout **ret_layout,
+                                    struct oz_error *err) OZ_MUST_USE;
 
 /* For tests: small blocks close, split and move into pages all the time. Both at least 2. */
 void oz_row_layout_set_block_events(struct oz_row_layout *layout, uint32_t block_events,

@@ -1,5 +1,6 @@
 #include "features/row_read.h"
 #include "features/ring_bags.h"
+#include "features/row_since.h"
 
 /* The events of one window. */
 struct span {
@@ -164,6 +165,7 @@ static inline enum oz_status read_open(struct oz_row_work *w, uint32_t ring, int
     uint32_t found[OZ_BOUNDS_MAX];
     const uint32_t *bound = r->cursor;
     uint64_t words[OZ_WORDS_MAX];
+    bool warms = oz_row_warms(w);
     if (OZ_UNLIKELY(!settled)) {
         find_bounds(rl, r, time_us, found);
         bound = found;
@@ -180,6 +182,9 @@ static inline enum oz_status read_open(struct oz_row_work *w, uint32_t ring, int
             else if (h - r->first < window->last && w->row->side &&
                      w->row->side->ring[ring].saturated_us != OZ_TIME_NONE)
                 *flags |= OZ_PUSH_SATURATED;
+            if (OZ_UNLIKELY(warms || (r->trimmed && h - r->first < window->last)))
+                oz_since_flag_last(w, ring, window, h - a, oz_entry_time(oz_ring_slot(rl, r, a)),
+                                   flags);
         }
         if (OZ_UNLIKELY(a > h)) a = h;
         struct span s = {.rl = rl,
@@ -219,6 +224,19 @@ static enum oz_status tail_place(struct oz_row_work *w, uint32_t ring,
     return oz_place_of_ordinal(w, ring, at, ret_tail);
 }
 
+/* The oldest of the newest n is looked at only while a value may be missing in it. */
+static enum oz_status flag_last(struct oz_row_work *w, uint32_t ring,
+                                const struct oz_window *window, const struct oz_place *tail,
+                                const struct oz_place *head, unsigned *flags)
+{
+    uint64_t n = head->ordinal - tail->ordinal;
+    const uint8_t *entry;
+    uint32_t n_run = 0;
+    if (n && oz_row_warms(w)) OZ_TRY(oz_ring_run(w, ring, tail->ordinal, &entry, &n_run));
+    oz_since_flag_last(w, ring, window, n, n_run ? oz_entry_time(entry) : INT64_MAX, flags);
+    return OZ_OK;
+}
+
 static __attribute__((noinline)) enum oz_status read_spilled(struct oz_row_work *w, uint32_t ring,
                                                              int64_t time_us, uint64_t self,
                                                              double *ret_aggregate, unsigned *flags)
@@ -236,6 +254,7 @@ static __attribute__((noinline)) enum oz_status read_spilled(struct oz_row_work 
         else
             OZ_TRY(oz_place_of_ordinal(w, ring, self + 1 - window->excluding_current, &head));
         OZ_TRY(tail_place(w, ring, window, bound, &head, &tail, flags));
+        if (window->tail == OZ_TAIL_LAST) OZ_TRY(flag_last(w, ring, window, &tail, &head, flags));
         oz_place_words(rl, &tail, &head, words);
         struct span s = {.rl = rl,
                          .ring = ring,
@@ -254,22 +273,18 @@ static __attribute__((noinline)) enum oz_status read_spilled(struct oz_row_work 
     return OZ_OK;
 }
 
-/* A window that would have held what the event limit dropped, or that begins before the row does.
- */
+/* A window that would have held what the event limit dropped. */
 static __attribute__((noinline)) void flag_gaps(const struct oz_row_work *w, int64_t time_us,
                                                 unsigned *flags)
 {
     const struct oz_row_side *side = w->row->side;
     for (uint32_t i = 0; i < w->layout->n_rings; i++) {
         const struct oz_ring_layout *rl = &w->layout->ring[i];
-        int64_t gone_us = side->ring[i].saturated_us, since_us = side->complete_since_us;
+        int64_t gone_us = side->ring[i].saturated_us;
         if (gone_us != OZ_TIME_NONE &&
             ((rl->tail_us && time_us - rl->tail_us < gone_us) ||
              (rl->all_time && time_us - rl->all_time_delay_us < gone_us)))
             *flags |= OZ_PUSH_SATURATED;
-        if (since_us != OZ_TIME_NONE && rl->n_windows &&
-            (rl->all_time || rl->keep_last || time_us - rl->tail_us < since_us))
-            *flags |= OZ_PUSH_WARMING;
     }
 }
 
@@ -277,6 +292,7 @@ enum oz_status oz_row_read(struct oz_row_work *w, int64_t time_us, uint64_t self
                            double *ret_aggregate, unsigned *flags)
 {
     if (w->row->side) flag_gaps(w, time_us, flags);
+    if (OZ_UNLIKELY(oz_row_warms(w))) oz_since_flag(w, time_us, flags);
     for (uint32_t i = 0; i < w->layout->n_rings; i++) {
         if (!w->layout->ring[i].n_windows) continue;
         if (OZ_UNLIKELY(oz_ring_of(w->layout, w->row, i)->spilled))

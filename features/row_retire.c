@@ -1,6 +1,7 @@
 #include "features/row_retire.h"
 #include "features/ring_chunks.h"
 #include "features/row_codec.h"
+#include "features/row_since.h"
 
 static struct oz_suppression *suppressions(const struct oz_row_layout *layout, const void *row)
 {
@@ -99,7 +100,9 @@ static struct use use_of(const struct oz_row_layout *layout, const struct oz_row
         note(&use, newest_of(layout, row, i), layout->ring[i].reach_us);
         if (row->side) note(&use, row->side->ring[i].saturated_us, layout->ring[i].reach_us);
     }
-    if (row->side) note(&use, row->side->complete_since_us, reach_us(layout));
+    for (uint32_t i = 0; row->side && i < layout->n_rings; i++)
+        for (uint32_t k = 0; k < 2 + layout->ring[i].n_values; k++)
+            note(&use, row->side->ring[i].since[k], reach_us(layout));
     const struct oz_suppression *s = suppressions(layout, row);
     for (uint32_t i = 0; i < layout->n_suppressions; i++) note_suppression(&use, &s[i]);
     return use;
@@ -114,7 +117,7 @@ int64_t oz_row_use_ends_us(const struct oz_row_layout *layout, const void *row)
 bool oz_row_is_empty(const struct oz_row_layout *layout, const struct oz_row *row)
 {
     struct use use = use_of(layout, row);
-    return use.newest_us == OZ_TIME_NONE;
+    return use.newest_us == OZ_TIME_NONE && !(row->side && row->side->warms);
 }
 
 int64_t oz_row_peek_use(const struct oz_row_layout *layout, const uint8_t *payload, size_t len,
@@ -128,7 +131,7 @@ int64_t oz_row_peek_use(const struct oz_row_layout *layout, const uint8_t *paylo
     if (head.last_us == OZ_TIME_NONE) return INT64_MIN; /* other sources alone: look inside */
     note(&use, head.last_us, last_matters_us(layout));
     note(&use, head.fired_us, layout->suppress_us + layout->ring[0].lateness_us);
-    note(&use, head.complete_since_us, reach_us(layout));
+    note(&use, head.since_us, reach_us(layout));
     if (head.held_back) use.windows_us = OZ_KEPT_FOR_EVER;
     return ends_us(&use);
 }
@@ -170,14 +173,20 @@ static enum oz_status begin_fresh(struct oz_row_work *w, struct oz_row *fresh, i
     const struct oz_row_layout *layout = w->layout;
     struct oz_row_kind kind = oz_row_kind_of(layout);
     const struct oz_row_side *old = w->row->side;
-    struct oz_row_work f = {layout, fresh, w->io, w->err};
+    struct oz_row_work f = {layout, fresh, w->io, w->err, NULL};
     struct oz_row_side *side;
     OZ_TRY(kind.init(kind.ctx, fresh, w->io, w->err));
     if (old) {
         OZ_TRY(oz_row_side(&f, &side));
         side->next_part = old->next_part;
-        if (old->complete_since_us > until_us) side->complete_since_us = old->complete_since_us;
     }
+    /* Scored events that are younger there are none, nor can any be missing. */
+    for (uint32_t i = 1; old && i < layout->n_rings; i++)
+        for (uint32_t k = 0; k < 2 + layout->ring[i].n_values; k++)
+            if (old->ring[i].since[k] > until_us) {
+                OZ_TRY(oz_since_set(&f, i, k, old->ring[i].since[k]));
+                oz_ring_of(layout, fresh, i)->trimmed = true;
+            }
     for (uint32_t i = 1; i < layout->n_rings; i++) {
         if (newest_of(layout, w->row, i) <= until_us) continue;
         OZ_TRY(keep_younger(w, fresh, i, until_us));
@@ -233,7 +242,7 @@ static enum oz_status forget(struct oz_row_work *w, int64_t until_us)
 enum oz_status oz_row_retire(const struct oz_row_layout *layout, void *row, struct oz_row_io *io,
                              struct oz_error *err)
 {
-    struct oz_row_work w = {layout, row, io, err};
+    struct oz_row_work w = {layout, row, io, err, NULL};
     return forget(&w, INT64_MAX);
 }
 

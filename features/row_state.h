@@ -17,6 +17,7 @@
 #include "features/bag.h"
 #include "features/fixed_point.h"
 #include "features/row.h"
+#include "features/row_convert.h"
 #include "features/row_layout.h"
 
 struct oz_ring {
@@ -24,6 +25,7 @@ struct oz_ring {
     uint32_t first, len, cap;
     uint8_t order; /* log2 of the bytes behind entry; 0: none are ours */
     bool spilled;
+    bool trimmed; /* events were let go, as no window of this definition sees them */
     uint32_t cursor[];
 };
 
@@ -81,18 +83,22 @@ struct oz_memo {
     double value;
 };
 
+enum oz_total { OZ_TOTAL_COUNT, OZ_TOTAL_SUM, OZ_TOTAL_EXTREME, OZ_TOTAL_LAST, OZ_TOTALS };
+
 struct oz_ring_side {
     uint64_t edits;       /* events that were put in between others, or got other values */
     int64_t saturated_us; /* newest time that was dropped for the event limit */
     struct oz_refs page, chunk;
     uint64_t *before; /* [n_words] of the open block's first event */
     uint64_t *base;   /* [base_words], or NULL */
+    int64_t *since;   /* [2 + n_values], features/row_since.h */
+    uint64_t partial[OZ_TOTALS];
 };
 
 enum { OZ_RECENT_BLOCKS = 32 };
 struct oz_row_side {
-    int64_t complete_since_us;
     uint32_t next_part;
+    bool warms; /* some since or partial is set */
     bool index_changed, index_stored;
     bool grown; /* a block came in since the last shedding */
     uint32_t tick;
@@ -112,6 +118,7 @@ struct oz_row_work {
     struct oz_row *row;
     struct oz_row_io *io;
     struct oz_error *err;
+    const struct oz_row_reading *reading; /* while an older layout is decoded, else NULL */
 };
 
 static inline struct oz_ring *oz_ring_of(const struct oz_row_layout *layout, void *row,
@@ -139,6 +146,13 @@ static inline uint64_t *oz_ref_extremes(const struct oz_ring_layout *rl, struct 
 }
 
 struct oz_row_kind oz_row_kind_of(const struct oz_row_layout *layout);
+void oz_row_init(const struct oz_row_layout *layout, struct oz_row *row);
+void oz_row_clear(const struct oz_row_layout *layout, struct oz_row *row, struct oz_pool *pool);
+static inline struct oz_suppression *oz_suppressions(const struct oz_row_layout *layout,
+                                                     struct oz_row *row)
+{
+    return (struct oz_suppression *)((uint8_t *)row + layout->suppressions_at);
+}
 /* The row's side, made when it is not there yet. */
 enum oz_status oz_row_side(struct oz_row_work *w, struct oz_row_side **ret_side) OZ_MUST_USE;
 /* The totals that outlive their events, zero while there are none. */

@@ -264,6 +264,7 @@ static void set_io(struct oz_cache *cache, struct oz_row_head *head, uint64_t st
 {
     cache->io.epoch = cache->epoch;
     cache->io.stored_epoch = stored;
+    cache->io.layout = 0;
     cache->io_row = head;
     cache->io_used = oz_pool_used_bytes(cache->pool);
 }
@@ -279,7 +280,8 @@ static enum oz_status load_row(struct oz_cache *cache, struct oz_row_head *head,
     } else {
         const uint8_t *payload;
         size_t len;
-        OZ_TRY(oz_part_open(value.data, value.len, kind->layout, &payload, &len, err));
+        OZ_TRY(oz_row_kind_open(kind, &cache->io, OZ_PART_MAIN, value.data, value.len, &payload,
+                                &len, err));
         OZ_TRY(kind->decode(kind->ctx, row_of(head), &cache->io, payload, len, err));
     }
     account(cache, head, cache->io_used);
@@ -378,7 +380,7 @@ static enum oz_status read_part(struct oz_row_io *io, uint32_t part, const uint8
     if (!value.data) return OZ_OK;
     io->read_bytes += value.len;
     enum oz_status status =
-        oz_part_open(value.data, value.len, cache->kind->layout, ret_payload, ret_len, err);
+        oz_row_kind_open(cache->kind, io, part, value.data, value.len, ret_payload, ret_len, err);
     if (status == OZ_OK) return OZ_OK;
     oz_error_prefix(err, "part %u", part);
     name_row(cache, head, err);

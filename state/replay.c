@@ -5,8 +5,6 @@
 #include "base/instant.h"
 #include "base/log.h"
 
-enum { SHOWN_BYTES = 48 };
-
 struct replay {
     struct oz_store *store;
     struct oz_changelog *changelog;
@@ -16,9 +14,10 @@ struct replay {
     struct oz_positions *pos; /* what the store says, and what is written with each batch */
     struct oz_positions begin, end;
     struct oz_sealed batch;
-    bool is_current;   /* nothing was committed since the store was written */
-    int64_t oldest_us; /* the store's oldest partition that is read on */
-    bool *has_meta;    /* [n_partitions x n_entities]: its meta record was read */
+    bool is_current;    /* nothing was committed since the store was written */
+    int64_t oldest_us;  /* the store's oldest partition that is read on */
+    bool *has_meta;     /* [n_partitions x n_entities]: its meta record was read */
+    struct oz_buf meta; /* the store's */
 };
 
 static bool is_owned(const struct replay *r, uint32_t p)
@@ -26,30 +25,17 @@ static bool is_owned(const struct replay *r, uint32_t p)
     return !r->options->owned || r->options->owned[p];
 }
 
-/* Up to SHOWN_BYTES of a text from `at` on, control characters blank. */
-static const char *shown(char *to, const char *text, size_t len, size_t at)
+/* The store has a meta record that covers every part before it has the part. */
+static enum oz_status keep_meta(struct replay *r, struct oz_error *err)
 {
-    size_t n = OZ_MIN(len - OZ_MIN(len, at), (size_t)SHOWN_BYTES);
-    for (size_t i = 0; i < n; i++) to[i] = (uint8_t)text[at + i] < ' ' ? ' ' : text[at + i];
-    to[n] = '\0';
-    return to;
-}
-
-static enum oz_status compare_meta(const struct replay *r, const struct oz_buf *stored,
-                                   struct oz_error *err)
-{
-    const char *a = (const char *)stored->data, *b = r->options->meta;
-    size_t n = OZ_MIN(stored->len, r->options->meta_len), at = 0;
-    while (at < n && a[at] == b[at]) at++;
-    if (at == stored->len && at == r->options->meta_len) return OZ_OK;
-    size_t from = at - OZ_MIN(at, (size_t)SHOWN_BYTES / 3); /* some words in front, to find it by */
-    char sa[SHOWN_BYTES + 1], sb[SHOWN_BYTES + 1];
-    OZ_FAIL(
-        err, OZ_STATE,
-        "the state in %s was made by another definition: at byte %zu it has '%s', this pipeline "
-        "'%s'; run the pipeline that made it, or give this one a name and a state.dir of its own",
-        oz_store_dir(r->store), at, shown(sa, a, stored->len, from),
-        shown(sb, b, r->options->meta_len, from));
+    const char *json;
+    size_t len;
+    OZ_TRY(r->options->meta->text(r->options->meta->ctx, &json, &len, err));
+    if (r->meta.len == len && !memcmp(r->meta.data, json, len)) return OZ_OK;
+    oz_buf_reset(&r->meta);
+    oz_buf_put(&r->meta, json, len);
+    OZ_TRY(oz_buf_status(&r->meta, err));
+    return oz_store_set_meta(r->store, json, len, err);
 }
 
 static bool has_sources(const struct oz_positions *pos, uint32_t p)
@@ -303,17 +289,19 @@ static enum oz_status write_batch(struct replay *r, struct oz_error *err)
     return show_progress(r, n_left(r), err);
 }
 
-/* A partition's meta record says of which definition its rows are. */
+/* A partition's meta record says of which definitions its rows are. */
 static enum oz_status take_meta(struct replay *r, const struct oz_changelog_record *record,
                                 struct oz_error *err)
 {
-    const struct oz_replay_options *o = r->options;
+    const struct oz_meta_keeper *meta = r->options->meta;
     r->has_meta[(size_t)record->partition * r->pos->n_entities + record->entity] = true;
-    if (record->value_len == o->meta_len && !memcmp(record->value, o->meta, o->meta_len))
-        return OZ_OK;
-    OZ_FAIL(err, OZ_STATE,
-            "its rows were made by another definition; run the pipeline that made them, or give "
-            "this one a name of its own");
+    enum oz_status status =
+        meta->learn(meta->ctx, (const char *)record->value, record->value_len, err);
+    if (status == OZ_STATE)
+        oz_error_prefix(err, "its rows were made by another definition, which this one cannot "
+                             "follow (give this one a name of its own, or undo the change)");
+    OZ_TRY(status);
+    return keep_meta(r, err);
 }
 
 static enum oz_status take_part(struct replay *r, const struct oz_changelog_record *record,
@@ -428,22 +416,29 @@ static enum oz_status ask_bounds(struct replay *r, struct oz_error *err)
 
 static enum oz_status check_meta(struct replay *r, struct oz_error *err)
 {
-    struct oz_buf meta;
-    oz_buf_init(&meta);
-    enum oz_status status = oz_store_meta(r->store, &meta, err);
-    if (status == OZ_OK && meta.len) status = compare_meta(r, &meta, err);
+    const struct oz_meta_keeper *meta = r->options->meta;
     bool found = false;
-    if (status == OZ_OK && !meta.len) status = oz_store_positions(r->store, r->pos, &found, err);
-    if (status == OZ_OK && found) {
-        oz_store_damaged(r->store, "it has offsets and does not say of which definition");
-        status = oz_error_set(err, OZ_CORRUPT,
-                              "the state in %s has offsets and does not say of which definition",
-                              oz_store_dir(r->store));
+    OZ_TRY(oz_store_meta(r->store, &r->meta, err));
+    if (!r->meta.len) OZ_TRY(oz_store_positions(r->store, r->pos, &found, err));
+    if (found)
+        OZ_FAIL(err, OZ_CORRUPT,
+                "the state in %s has offsets and does not say of which definition; delete the "
+                "folder: it is rebuilt from the changelog",
+                oz_store_dir(r->store));
+    if (r->meta.len) {
+        enum oz_status status =
+            meta->learn(meta->ctx, (const char *)r->meta.data, r->meta.len, err);
+        if (status == OZ_STATE)
+            oz_error_prefix(err,
+                            "the state in %s was made by another definition, which this one "
+                            "cannot follow (give this one a name and a state.dir of its own, "
+                            "or undo the change)",
+                            oz_store_dir(r->store));
+        else if (status != OZ_OK)
+            oz_error_prefix(err, "the meta record of the state in %s", oz_store_dir(r->store));
+        OZ_TRY(status);
     }
-    if (status == OZ_OK && !meta.len)
-        status = oz_store_set_meta(r->store, r->options->meta, r->options->meta_len, err);
-    oz_buf_clear(&meta);
-    return status;
+    return keep_meta(r, err);
 }
 
 static enum oz_status start(struct replay *r, struct oz_error *err)
@@ -475,8 +470,10 @@ enum oz_status oz_replay(struct oz_store *store, struct oz_changelog *changelog,
     ret_result->n_records = ret_result->n_rebuilt = 0;
     memset(ret_result->partition, 0, ret_pos->n_partitions * sizeof *ret_result->partition);
     oz_sealed_init(&r.batch);
+    oz_buf_init(&r.meta);
     enum oz_status status = start(&r, err);
     oz_sealed_clear(&r.batch);
+    oz_buf_clear(&r.meta);
     oz_positions_clear(&r.begin);
     oz_positions_clear(&r.end);
     oz_free(r.has_meta);

@@ -23,9 +23,17 @@
 
 enum { OZ_REPLAY_BATCH_RECORDS = 10000, OZ_REPLAY_BATCH_BYTES = 32 << 20 };
 
+/* Who understands meta records. */
+struct oz_meta_keeper {
+    void *ctx;
+    /* Takes one that was found: refuses it (OZ_STATE, OZ_CORRUPT), or learns what it says. */
+    enum oz_status (*learn)(void *ctx, const char *json, size_t len, struct oz_error *err);
+    /* The one to keep from now on; valid until the next call. */
+    enum oz_status (*text)(void *ctx, const char **ret_json, size_t *ret_len, struct oz_error *err);
+};
+
 struct oz_replay_options {
-    const char *meta; /* the definition's text, compared byte by byte with the store's */
-    size_t meta_len;
+    const struct oz_meta_keeper *meta;
     bool exactly_once;
     const bool *owned;              /* [n_partitions]; NULL: all of them */
     const char *const *source_name; /* [n_sources], for messages */

@@ -156,6 +156,8 @@ enum oz_status oz_part_check(const uint8_t *value, size_t len, struct oz_error *
     return OZ_OK;
 }
 
+uint16_t oz_part_layout(const uint8_t *value) { return load_u16le(value + 6); }
+
 enum oz_status oz_part_open(const uint8_t *value, size_t len, uint16_t layout,
                             const uint8_t **ret_payload, size_t *ret_len, struct oz_error *err)
 {

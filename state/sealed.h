@@ -13,7 +13,7 @@
 enum { OZ_PART_MAIN = 0, OZ_PART_INDEX = 1, OZ_PART_FIRST_CHUNK = 2 };
 /* Of the empty key, which is no row's: part 0 is the meta record, and this one where the lanes of
  * an exchange partition stand. */
-enum { OZ_PART_LANES = 2 };
+enum { OZ_PART_LANES = 2, OZ_LANES_LAYOUT = 0 };
 enum { OZ_PART_FORMAT = 1, OZ_PART_HEADER_BYTES = 8, OZ_ROW_KEY_BYTES_MAX = 4096 };
 enum { OZ_PART_KEY_EXTRA_BYTES = 6, OZ_PART_BYTES_MAX = 64 << 20 };
 
@@ -62,6 +62,8 @@ void oz_part_close(uint8_t *value, size_t len, uint16_t layout);
 enum oz_status oz_part_open(const uint8_t *value, size_t len, uint16_t layout,
                             const uint8_t **ret_payload, size_t *ret_len,
                             struct oz_error *err) OZ_MUST_USE;
+/* The layout in the header of a value that passed a check. */
+uint16_t oz_part_layout(const uint8_t *value);
 /* The same without the layout, where parts of any entity pass through. */
 enum oz_status oz_part_check(const uint8_t *value, size_t len, struct oz_error *err) OZ_MUST_USE;
 /* Takes a changelog key apart. OZ_CORRUPT when it is not one. A key length of zero with part 0 and

@@ -142,8 +142,8 @@ static enum oz_status get_part(struct oz_row_look *look, struct oz_store_reader 
     *ret_len = 0;
     OZ_TRY(oz_store_get_many(reader, &key, 1, &value, err));
     if (!value.data) return OZ_OK;
-    enum oz_status status =
-        oz_part_open(value.data, value.len, look->kind->layout, ret_payload, ret_len, err);
+    enum oz_status status = oz_row_kind_open(look->kind, &look->io, part, value.data, value.len,
+                                             ret_payload, ret_len, err);
     if (status != OZ_OK) oz_error_prefix(err, "part %u", part);
     return status;
 }
@@ -218,6 +218,7 @@ enum oz_status oz_row_look_get(struct oz_row_look *look, uint32_t partition, con
     if (status == OZ_OK && !payload) return OZ_OK;
     if (status == OZ_OK)
         status = look->kind->decode(look->kind->ctx, look->row, &look->io, payload, len, err);
+    look->io.layout = 0;
     if (status != OZ_OK) {
         name_row(err, oz_store_dir(look->store), look->entity_name, partition, key, key_len);
         return status;

@@ -4,6 +4,7 @@
 #include "base/nearest.h"
 #include "pipelines/cli/command.h"
 #include "pipelines/cli/state_census.h"
+#include "pipelines/run/definition.h"
 
 enum { STORE_MEMORY = 32 << 20, SHOWN_BYTES = 48 };
 
@@ -73,27 +74,20 @@ static enum oz_status find_entity(struct look *lk, struct oz_error *err)
             want, near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
 }
 
-/* Rows can be read only by the definition that they were written by; the number of partitions,
- * behind it, is no matter here. A backfill's folder has none written down. */
+/* Rows of older definitions are read too, and those of a backfill, which has no rules. */
 static enum oz_status check_definition(const struct look *lk, struct oz_error *err)
 {
     struct oz_buf meta;
     oz_buf_init(&meta);
     enum oz_status status = oz_store_meta(lk->store, &meta, err);
-    const char *ours = lk->prg->meta;
-    size_t n = strlen(ours), at = 0, tail = sizeof ",\"partitions\":" - 1;
-    while (at < meta.len && at < n && (char)meta.data[at] == ours[at]) at++;
-    bool fits =
-        at == n - 1 && meta.len - at > tail && !memcmp(meta.data + at, ",\"partitions\":", tail);
-    if (status == OZ_OK && meta.len && !fits) {
-        size_t from = at - OZ_MIN(at, (size_t)SHOWN_BYTES / 3);
-        status = oz_error_set(
-            err, OZ_STATE,
-            "the state in %s was made by another definition: at byte %zu it has '%.*s', this "
-            "pipeline '%.*s'; show it with the file that made it",
-            oz_store_dir(lk->store), at, (int)OZ_MIN(meta.len - from, (size_t)SHOWN_BYTES),
-            (char *)meta.data + from, (int)OZ_MIN(n - from, (size_t)SHOWN_BYTES), ours + from);
-    }
+    if (status == OZ_OK && meta.len)
+        status =
+            oz_definition_learn(lk->prg->definition, (const char *)meta.data, meta.len, false, err);
+    if (status == OZ_STATE)
+        oz_error_prefix(err,
+                        "the state in %s was made by another definition (show it with the file "
+                        "that made it)",
+                        oz_store_dir(lk->store));
     oz_buf_clear(&meta);
     return status;
 }

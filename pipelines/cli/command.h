@@ -53,5 +53,6 @@ int oz_cmd_backfill(int argc, char **argv);
 int oz_cmd_demo(int argc, char **argv);
 int oz_cmd_state(int argc, char **argv);
 int oz_cmd_replay(int argc, char **argv);
+int oz_cmd_diff(int argc, char **argv);
 int oz_cmd_schema(int argc, char **argv);
 #endif

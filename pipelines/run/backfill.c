@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "base/progress.h"
+#include "pipelines/run/definition.h"
 #include "pipelines/run/table_writer.h"
 #include "pipelines/run/truth.h"
 #include "stream/file_source.h"
@@ -83,6 +84,15 @@ static enum oz_status check_unused(struct oz_store *store, struct oz_error *err)
     return status;
 }
 
+/* `ouzel state` reads the rows by it. */
+static enum oz_status write_meta(struct backfill *bf, struct oz_error *err)
+{
+    const char *json;
+    size_t len;
+    OZ_TRY(oz_definition_meta(bf->prg->definition, &json, &len, err));
+    return oz_store_set_meta(bf->store, json, len, err);
+}
+
 static enum oz_status open_files(struct backfill *bf, struct oz_error *err)
 {
     struct oz_file_spec file[OZ_SOURCES_MAX];
@@ -104,6 +114,7 @@ static enum oz_status open_all(struct backfill *bf, struct oz_error *err)
     }
     OZ_TRY(oz_engine_open(bf->prg, dir, 1, false, &bf->store, &bf->engine, err));
     OZ_TRY(check_unused(bf->store, err));
+    OZ_TRY(write_meta(bf, err));
     uint32_t n = oz_engine_n_workers(bf->engine);
     bf->record = oz_calloc(pl->batch_rows, sizeof *bf->record);
     bf->sealed = oz_calloc(n, sizeof *bf->sealed);

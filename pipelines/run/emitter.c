@@ -126,10 +126,10 @@ static enum oz_status produce_changes(struct oz_emitter *em, const struct oz_epo
                                       struct oz_error *err)
 {
     struct oz_changelog *cl = em->config.changelog;
-    const char *meta = em->config.meta;
+    const char *meta = *em->config.meta;
     uint64_t parts = 0, bytes = 0;
     for (uint32_t p = 0; em->meta_is_due && p < ep->pos.n_partitions; p++)
-        for (uint32_t e = 0; em->config.fresh[p] && e < ep->pos.n_entities; e++)
+        for (uint32_t e = 0; em->config.told[p] && e < ep->pos.n_entities; e++)
             OZ_TRY(cl->produce_meta(cl->ctx, e, p, meta, strlen(meta), err));
     for (uint32_t w = 0; w < em->n_workers; w++) {
         OZ_TRY(cl->produce(cl->ctx, &ep->sealed[w], err));

@@ -44,9 +44,10 @@ struct oz_emitter_config {
     int64_t flush_us;
     size_t bytes;                         /* of outputs that wait, and of rows that do */
     const struct oz_positions *committed; /* at start; copied */
-    const char *meta;
-    /* [n_partitions], borrowed: their meta records go with the first transaction that commits */
-    const bool *fresh;
+    /* [n_partitions], borrowed like the text: their meta records go with the first transaction that
+     * commits */
+    const bool *told;
+    const char *const *meta;
     struct oz_output_topic ledger;
     uint64_t ledger_after; /* the epoch that the first one goes on from */
 };
@@ -75,7 +76,7 @@ enum oz_status oz_emitter_abort(struct oz_emitter *em, struct oz_positions *ret_
                                 struct oz_error *err) OZ_MUST_USE;
 
 /* When partitions have come or gone, and everything sealed is stored or aborted: where the new ones
- * stand. Looks at config.fresh again. */
+ * stand. Looks at config.told and the meta text again. */
 void oz_emitter_restart(struct oz_emitter *em, const struct oz_positions *committed);
 /* Asks for an abort that nothing but the caller knows a reason for. */
 void oz_emitter_fail(struct oz_emitter *em, const char *why);

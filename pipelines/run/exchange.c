@@ -99,7 +99,7 @@ static enum oz_status load_lanes(struct oz_exchange *ex, uint32_t leg, uint32_t 
     OZ_TRY(oz_store_get_many(reader, &key, 1, &value, err));
     enum oz_status status = OZ_OK;
     if (value.data)
-        status = oz_part_open(value.data, value.len, ex->prg->kind[e].layout, &state, &len, err);
+        status = oz_part_open(value.data, value.len, OZ_LANES_LAYOUT, &state, &len, err);
     if (status == OZ_OK) status = oz_lanes_restart(lanes, state, len, err);
     if (status == OZ_OK) return OZ_OK;
     return oz_error_prefix(err, "the exchange's lanes of %s, partition %u",
@@ -353,7 +353,7 @@ static enum oz_status seal_lanes(struct oz_exchange *ex, uint32_t leg, uint32_t 
     struct oz_lanes *lanes = &ex->inbox[leg][q].lanes;
     uint32_t e = ex->prg->entity_of[leg];
     if (!lanes->is_changed) return OZ_OK;
-    oz_sealed_row(sealed, (uint8_t)e, q, "", 0, ex->prg->kind[e].layout);
+    oz_sealed_row(sealed, (uint8_t)e, q, "", 0, OZ_LANES_LAYOUT);
     struct oz_buf *buf = oz_sealed_begin(sealed, OZ_PART_LANES, err);
     if (!buf) return OZ_NO_MEMORY;
     oz_lanes_encode(lanes, buf);

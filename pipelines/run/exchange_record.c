@@ -216,13 +216,14 @@ enum oz_status oz_exchange_parse(const struct oz_exchange_shape *shape, const vo
     if (version != OZ_EXCHANGE_VERSION)
         OZ_FAIL(err, OZ_STATE, "an exchange record of version %u, and this process reads %d",
                 version, OZ_EXCHANGE_VERSION);
-    if (oz_read_u64(&r) != shape->hash)
+    *ret_kind = kind == OZ_EXCHANGE_MARKS ? OZ_EXCHANGE_MARKS : OZ_EXCHANGE_EVENT;
+    uint64_t hash = oz_read_u64(&r);
+    if (kind == OZ_EXCHANGE_MARKS) return parse_marks(shape, &r, ret_marks, err);
+    if (kind != OZ_EXCHANGE_EVENT) OZ_FAIL(err, OZ_CORRUPT, "an exchange record of kind %u", kind);
+    if (hash != shape->hash)
         OZ_FAIL(err, OZ_STATE,
                 "an exchange record was written by another definition of this pipeline: let that "
                 "one run until its exchange topics are read, or begin with empty state under "
                 "another name");
-    *ret_kind = kind == OZ_EXCHANGE_MARKS ? OZ_EXCHANGE_MARKS : OZ_EXCHANGE_EVENT;
-    if (kind == OZ_EXCHANGE_EVENT) return parse_event(shape, &r, ret_record, err);
-    if (kind == OZ_EXCHANGE_MARKS) return parse_marks(shape, &r, ret_marks, err);
-    OZ_FAIL(err, OZ_CORRUPT, "an exchange record of kind %u", kind);
+    return parse_event(shape, &r, ret_record, err);
 }

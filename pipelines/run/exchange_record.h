@@ -9,8 +9,8 @@
  *           double or boolean as it is, the rest zigzag varints
  *   marks   u32le n, and for each: u32le lane | u8 at end | i64le clock | i64le, u32le, u32le,
  *           i64le floor
- * `shape` is a hash of everything that gives the bytes their meaning: records of another definition
- * are refused.
+ * `shape` is a hash of everything that gives the bytes their meaning: events of another definition
+ * are refused. Marks mean the same in all of them.
  * Threads: any, each with its own buffers. Ownership: what is parsed points into the bytes.
  * Errors: OZ_CORRUPT for bytes that are no such record; OZ_STATE for another definition's. */
 #ifndef OZ_PIPELINES_RUN_EXCHANGE_RECORD_H

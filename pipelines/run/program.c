@@ -4,11 +4,8 @@
 
 #include "base/hash.h"
 #include "base/instant.h"
-#include "base/json_writer.h"
 #include "features/row_retire.h"
-
-/* The number of a state's first definition; meta holds what it stands for. */
-enum { FIRST_LAYOUT = 1 };
+#include "pipelines/run/definition.h"
 
 /* The compiler speaks of texts by number; the file's mistakes are known by place. */
 struct mistake_ctx {
@@ -306,63 +303,6 @@ static void set_lifetime(struct oz_program *prg, uint32_t e, struct oz_mistakes 
             prg->for_ever[e] = ent->aggregate[a].text;
 }
 
-/* What the rows were kept for decides how far back they reach and which totals their chunks have.
- * In the order of their texts, so that the order in the file does not matter. */
-static void put_aggregates(struct oz_json *json, const struct oz_entity_plan *ent)
-{
-    const char *last = "";
-    oz_json_key(json, "aggregates");
-    oz_json_open(json, '[');
-    for (;;) {
-        const char *next = NULL;
-        for (uint32_t a = 0; a < ent->n_aggregates; a++) {
-            const char *text = ent->aggregate[a].text;
-            if (strcmp(text, last) > 0 && (!next || strcmp(text, next) < 0)) next = text;
-        }
-        if (!next) break;
-        oz_json_cstring(json, next);
-        last = next;
-    }
-    oz_json_close(json, ']');
-}
-
-static enum oz_status make_meta(struct oz_program *prg, struct oz_error *err)
-{
-    struct oz_buf buf;
-    struct oz_json json;
-    oz_buf_init(&buf);
-    oz_json_init(&json, &buf);
-    oz_json_open(&json, '{');
-    oz_json_key(&json, "v");
-    oz_json_i64(&json, 1);
-    oz_json_key(&json, "pipeline");
-    oz_json_cstring(&json, prg->pipeline.name);
-    oz_json_key(&json, "entities");
-    oz_json_open(&json, '[');
-    for (uint32_t e = 0; e < prg->plan->n_entities; e++) {
-        oz_json_open(&json, '{');
-        oz_json_key(&json, "name");
-        oz_json_cstring(&json, prg->plan->entity[e].name);
-        oz_json_key(&json, "layout");
-        oz_json_i64(&json, prg->kind[e].layout);
-        oz_json_key(&json, "text");
-        oz_json_cstring(&json, oz_feature_set_layout(prg->set, e));
-        put_aggregates(&json, &prg->plan->entity[e]);
-        oz_json_close(&json, '}');
-    }
-    oz_json_close(&json, ']');
-    if (prg->n_legs > 1) {
-        oz_json_key(&json, "exchange");
-        oz_json_cstring(&json, "topic");
-    }
-    oz_json_close(&json, '}');
-    enum oz_status status = oz_buf_status(&buf, err);
-    if (status == OZ_OK && !(prg->meta = oz_arena_strndup(&prg->arena, (char *)buf.data, buf.len)))
-        status = oz_no_memory(err);
-    oz_buf_clear(&buf);
-    return status;
-}
-
 static enum oz_status load(struct oz_program *prg, const char *path, const char *const *overrides,
                            size_t n_overrides, unsigned flags, struct oz_mistakes *mistakes,
                            struct oz_error *err)
@@ -385,14 +325,13 @@ static enum oz_status load(struct oz_program *prg, const char *path, const char 
     for (uint32_t e = 0; e < prg->plan->n_entities; e++) {
         OZ_TRY(oz_row_layout_new(&prg->plan->entity[e], &prg->arena, &prg->layout[e], &prg->kind[e],
                                  err));
-        prg->kind[e].layout = FIRST_LAYOUT;
         set_lifetime(prg, e, mistakes);
     }
     if (mistakes->n)
         OZ_FAIL(err, OZ_CONFIG, "%zu mistake%s in %s", mistakes->n, mistakes->n == 1 ? "" : "s",
                 path);
     for (uint32_t leg = 1; leg < prg->n_legs; leg++) OZ_TRY(make_shape(prg, leg, err));
-    return make_meta(prg, err);
+    return oz_definition_new(prg, &prg->definition, err);
 }
 
 enum oz_status oz_program_load(const char *path, const char *const *overrides, size_t n_overrides,
@@ -415,6 +354,7 @@ void oz_program_free(struct oz_program *prg)
 {
     if (!prg) return;
     for (uint32_t i = 0; i < OZ_MODELS_MAX; i++) oz_model_free(prg->model[i].model);
+    oz_definition_free(prg->definition);
     oz_arena_clear(&prg->arena);
     oz_free(prg);
 }

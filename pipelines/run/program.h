@@ -3,7 +3,8 @@
  * opened: it is what `ouzel check` does, and the first thing that `run`, `backfill` and `demo` do.
  *
  * Ownership: all of it lives in the program's own arena, models apart; oz_program_free() ends it.
- * Threads: immutable after it is loaded.
+ * Threads: immutable after it is loaded, but for the layouts that a start learns while no row is
+ * read.
  * Errors: mistakes of the file, its expressions and its bindings are collected (OZ_CONFIG, exit 3);
  * a model that is refused is OZ_MODEL (exit 6), a file that is not there OZ_ENVIRONMENT (exit 4).
  * */
@@ -52,7 +53,7 @@ struct oz_program {
     /* A window of it has no end in time, and there is no ttl: its rows never leave. */
     const char *for_ever[OZ_ENTITIES_MAX]; /* the window's text, or NULL */
     char config_hash[17];
-    const char *meta; /* JSON: what the state's rows were made by; partition count left out */
+    struct oz_definition *definition; /* of its state: pipelines/run/definition.h */
 };
 
 enum { OZ_PROGRAM_WITHOUT_MODELS = 1 }; /* a backfill for training has none yet */

@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/progress.h"
+#include "pipelines/run/definition.h"
 
 enum { WRITE_PARTS = 10000, WRITE_BYTES = 32 << 20, FIRST_SLOTS = 1024 };
 
@@ -91,6 +92,9 @@ static enum oz_status take_record(struct load *load, const struct oz_record *rec
     uint32_t key_len, part;
     enum oz_status status = oz_part_key_parse(
         (const uint8_t *)rec->key, rec->key ? rec->key_len : 0, &key, &key_len, &part, err);
+    /* Layouts are learned from the records behind the end too: compaction keeps the newest. */
+    if (status == OZ_OK && !key_len && rec->value)
+        status = oz_definition_learn(load->prg->definition, rec->value, rec->value_len, false, err);
     if (status == OZ_OK && key_len && below) status = take_below(load, rec, err);
     if (status == OZ_OK && key_len && !below &&
         !has(&load->below, mix(rec->source, rec->partition, rec->key, rec->key_len)))

@@ -3,6 +3,7 @@
 #include "base/instant.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "pipelines/run/definition.h"
 #include "stream/kafka_log.h"
 
 #define REPLAY_WAIT_US      (90 * OZ_US_PER_SECOND)
@@ -30,6 +31,17 @@ static bool keep_going(void *ctx, uint64_t n_done, uint64_t n_left)
            !(config->stop && *config->stop);
 }
 
+static enum oz_status learn_meta(void *ctx, const char *json, size_t len, struct oz_error *err)
+{
+    return oz_definition_learn(ctx, json, len, true, err);
+}
+
+static enum oz_status meta_text(void *ctx, const char **ret_json, size_t *ret_len,
+                                struct oz_error *err)
+{
+    return oz_definition_meta(ctx, ret_json, ret_len, err);
+}
+
 static enum oz_status catch_up(struct resume *re, const struct oz_positions *committed,
                                struct oz_positions *ret_next, struct oz_replay_result *ret_result,
                                struct oz_error *err)
@@ -40,9 +52,9 @@ static enum oz_status catch_up(struct resume *re, const struct oz_positions *com
     for (uint32_t e = 0; e < prg->plan->n_entities; e++) entity_name[e] = prg->plan->entity[e].name;
     for (uint32_t s = 0; s < committed->n_sources; s++)
         source_name[s] = s < prg->plan->n_sources ? prg->schema[s]->name : config->source_topic[s];
+    const struct oz_meta_keeper keeper = {prg->definition, learn_meta, meta_text};
     struct oz_replay_options options = {
-        .meta = config->meta,
-        .meta_len = strlen(config->meta),
+        .meta = &keeper,
         .exactly_once = config->exactly_once,
         .owned = oz_kafka_source_owned(config->source),
         .source_name = source_name,

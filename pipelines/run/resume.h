@@ -13,7 +13,7 @@
 
 struct oz_resume_config {
     const struct oz_program *program;
-    const char *group, *meta;
+    const char *group;
     const struct oz_kafka_config *client;
     const char *const *source_topic; /* those of the positions: sources, then exchange topics */
     bool exactly_once;

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/instant.h"
 #include "base/log.h"
+#include "pipelines/run/definition.h"
 #include "pipelines/run/disk_guard.h"
 #include "pipelines/run/exchange.h"
 #include "pipelines/run/flood_watch.h"
@@ -52,6 +53,7 @@ struct runner {
     struct oz_positions next;   /* our own count: what the next epoch will commit */
     enum oz_replayed *replayed; /* [n_partitions] */
     bool *fresh;                /* [n_partitions]: nothing of it was ever committed */
+    bool *told;                 /* [n_partitions]: its meta records go with the next transaction */
     /* of the epoch that is open */
     bool dirty; /* something was read since the last seal */
     uint64_t rows_since_seal;
@@ -193,6 +195,25 @@ static enum oz_status open_outputs(struct runner *run, struct oz_error *err)
                          err);
 }
 
+/* What the folder says is known before the group is asked for partitions. */
+static enum oz_status check_definition(struct runner *run, struct oz_error *err)
+{
+    struct oz_buf meta;
+    oz_buf_init(&meta);
+    enum oz_status status = oz_store_meta(run->store, &meta, err);
+    if (status == OZ_OK && meta.len)
+        status = oz_definition_learn(run->prg->definition, (const char *)meta.data, meta.len, false,
+                                     err);
+    if (status == OZ_STATE)
+        oz_error_prefix(err,
+                        "the state in %s was made by another definition, which this one "
+                        "cannot follow (give this one a name and a state.dir of its own, or "
+                        "undo the change)",
+                        run->config->state_dir);
+    oz_buf_clear(&meta);
+    return status;
+}
+
 /* The clients and the state; the group gives partitions later. */
 static enum oz_status start(struct runner *run, struct oz_error *err)
 {
@@ -200,13 +221,14 @@ static enum oz_status start(struct runner *run, struct oz_error *err)
     OZ_TRY(take_config(run, err));
     OZ_TRY(check_topics(run, err));
     OZ_TRY(check_group(run, err));
-    run->meta = oz_arena_printf(&run->prg->arena, "%.*s,\"partitions\":%u}",
-                                (int)strlen(run->prg->meta) - 1, run->prg->meta, run->n_partitions);
+    oz_definition_set_partitions(run->prg->definition, run->n_partitions);
     run->replayed = oz_calloc(run->n_partitions, sizeof *run->replayed);
     run->fresh = oz_calloc(run->n_partitions, sizeof *run->fresh);
-    if (!run->meta || !run->replayed || !run->fresh) return oz_no_memory(err);
+    run->told = oz_calloc(run->n_partitions, sizeof *run->told);
+    if (!run->replayed || !run->fresh || !run->told) return oz_no_memory(err);
     OZ_TRY(oz_engine_open(run->prg, config->state_dir, run->n_partitions, run->exactly_once,
                           &run->store, &run->engine, err));
+    OZ_TRY(check_definition(run, err));
     OZ_TRY(oz_sink_open(&run->client,
                         run->exactly_once ? oz_program_transactional_id(run->prg) : NULL,
                         TOPIC_WAIT_US, &run->sink, err));
@@ -419,8 +441,8 @@ static enum oz_status open_emitter(struct runner *run, struct oz_error *err)
         .flush_us = run->pl->state_flush_us,
         .bytes = share(run, 8, 8 * MIB, 256 * MIB),
         .committed = &run->next,
-        .meta = run->meta,
-        .fresh = run->fresh,
+        .told = run->told,
+        .meta = &run->meta,
         .ledger = run->ledger_output,
         .ledger_after = after,
     };
@@ -489,6 +511,17 @@ static enum oz_status look_at_crash(struct runner *run, struct oz_error *err)
     return OZ_OK;
 }
 
+/* The emitter's thread reads the text while the definition may learn more: it gets a copy. */
+static enum oz_status take_meta(struct runner *run, struct oz_error *err)
+{
+    const char *json;
+    size_t len;
+    OZ_TRY(oz_definition_meta(run->prg->definition, &json, &len, err));
+    if (run->meta && strlen(run->meta) == len && !memcmp(run->meta, json, len)) return OZ_OK;
+    run->meta = oz_arena_strndup(&run->prg->arena, json, len);
+    return run->meta ? OZ_OK : oz_no_memory(err);
+}
+
 static enum oz_status take_over(struct runner *run, struct oz_error *err)
 {
     const bool *owned = oz_kafka_source_owned(run->source);
@@ -497,7 +530,6 @@ static enum oz_status take_over(struct runner *run, struct oz_error *err)
     struct oz_resume_config resume = {
         .program = run->prg,
         .group = run->group,
-        .meta = run->meta,
         .client = &run->client,
         .source_topic = run->source_topic,
         .exactly_once = run->exactly_once,
@@ -513,8 +545,11 @@ static enum oz_status take_over(struct runner *run, struct oz_error *err)
     /* The group has moved on: what it wants now comes first. */
     if (status == OZ_RETRY && !stopping(run)) return OZ_OK;
     OZ_TRY(status);
-    for (uint32_t p = 0; p < run->n_partitions; p++)
+    for (uint32_t p = 0; p < run->n_partitions; p++) {
         run->fresh[p] = result.partition[p] == OZ_REPLAYED_FRESH;
+        run->told[p] = owned[p];
+    }
+    OZ_TRY(take_meta(run, err));
     if (run->exchange) OZ_TRY(oz_exchange_begin(run->exchange, owned, run->store, &run->next, err));
     OZ_TRY(oz_kafka_source_begin(run->source, &run->next, err));
     OZ_TRY(look_at_crash(run, err));
@@ -766,6 +801,7 @@ static enum oz_status run_once(const struct oz_runner_config *config, bool *ret_
     oz_free(run.record);
     oz_free(run.replayed);
     oz_free(run.fresh);
+    oz_free(run.told);
     return status;
 }
 

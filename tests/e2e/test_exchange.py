@@ -15,7 +15,7 @@ import time
 
 import events
 from confluent_kafka.admin import AdminClient, ConfigResource
-from harness import ROOT, Pipeline, check, flat, high_watermarks, main, read, same
+from harness import ROOT, Pipeline, check, flat, high_watermarks, main, produce, read, same
 from test_group import PACE, Member, partitions, wait
 from test_run import load
 
@@ -100,6 +100,26 @@ def test_one(broker, folder):
     # Retention counts from the wall clock, not from the events' own time, years ago.
     check(all(r.time_ms > events.START + 365 * events.DAY
               for r in flat(read(broker.address, f"ouzel.{first.name}.exchange.shop"))), "an old record")
+
+
+def test_another_definition(broker, folder):
+    """A new feature finds nothing under way but marks, and goes on; `exchange` itself must stay."""
+    topics, sources = load(broker, "changed", shaken(50, 2000))
+    first, (a,) = exchanged(broker, folder, "changed-topic", sources, n=1)
+    a.start()
+    wait_until_through([a], topics)
+    a.stop()
+    scores = len(flat(read(broker.address, first.scores)))
+    produce(broker.address, [(topics[0], r["key"], r["value"], r["arrival"], None)
+                             for r in events.make(51, 100) if r["source"] == "tx" and not r["broken"]])
+    a.start(settings=["features.more=count() by shop over 2d"])
+    wait_until_through([a], topics)
+    a.stop()
+    got = [r.json() for r in flat(read(broker.address, first.scores))]
+    check(len(got) > scores + 80 and sum("more" in r["features"] for r in got) == len(got) - scores,
+          f"{scores} scores, then {len(got)}")
+    a.start(settings=["exchange=process"])
+    check(a.process.wait(60) == 5 and "`exchange` was `topic`" in a.log_text(), a.log_text()[-1500:])
 
 
 def test_three(broker, folder):
@@ -289,5 +309,5 @@ def test_aborted(broker, folder):
 
 
 if __name__ == "__main__":
-    main([test_one, test_three, test_three_legs, test_nothing_on_the_first_leg, test_stopped, test_refusals,
+    main([test_one, test_another_definition, test_three, test_three_legs, test_nothing_on_the_first_leg, test_stopped, test_refusals,
           test_an_exchange_of_an_earlier_life, test_killed, test_aborted] + FULL * [test_at_random])

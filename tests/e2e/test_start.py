@@ -65,7 +65,7 @@ def test_state_and_group_belong_together(broker, folder):
     topics, settings = load(broker, "belong", events.make(22, 2000))
     pipeline = Pipeline(broker.address, folder, "belong", FILE, settings)
     pipeline.run_through(topics)
-    ends_with(pipeline, 5, "definition", settings=["features.more=sum(abs(amount)) by card over 1d"])
+    ends_with(pipeline, 5, "definition", "the time of source `labels`", settings=["sources.labels.time=reported_at"])
     shutil.move(pipeline.state, folder / "away")
     pipeline.start()
     pipeline.wait_for("ready")

@@ -59,7 +59,7 @@ def test_mistakes(broker, folder):
     pipeline.start()
     pipeline.wait_for("ready")
     pipeline.stop()
-    run = subprocess.run(pipeline.arguments("state", settings=["features.more=sum(amount) by card over 3d"]),
+    run = subprocess.run(pipeline.arguments("state", settings=["sources.tx.fields.id=string"]),
                          capture_output=True, text=True)
     check(run.returncode == 5 and "another definition" in run.stderr, f"{run.returncode}: {run.stderr}")
     run = subprocess.run([OUZEL, "state", "--version"], capture_output=True, text=True)

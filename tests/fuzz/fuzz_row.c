@@ -1,9 +1,11 @@
 /* Stored rows from hostile bytes: the main part, the index, pages and chunks, then events on top,
- * half of them under a ttl, and the row's end. Whatever the bytes, the answer is another row or a
- * clear error.
- * Input: u8 plan | u8 events | parts {u16le number | u16le length | bytes} ...; the parts'
- * checksums lie outside (tests/fuzz/fuzz_part.c). Blocks are small, so that few bytes reach chunks
- * and pages. */
+ * half of them under a ttl, and the row's end; rows of the plan's own layout, and of another plan's
+ * that is read as an older definition. Whatever the bytes, the answer is another row or a clear
+ * error.
+ * Input: u8 plan (64 and more: the rows are of the plan behind it) | u8 events
+ *        | parts {u16le number | u16le length | bytes} ...
+ * The parts' checksums lie outside (tests/fuzz/fuzz_part.c). Blocks are small, so that few bytes
+ * reach chunks and pages. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/json_writer.h"
@@ -17,8 +19,37 @@ static struct plan {
     struct twin_plan plan;
     struct oz_row_layout *layout;
     struct oz_row_kind kind;
+    struct oz_named_layout named;
+    struct oz_row_reading *reading; /* of the next plan's rows */
 } plans[64];
 static struct oz_arena arena;
+
+/* Two plans share the sources and, by their kinds, values. */
+static void name_plan(struct plan *p)
+{
+    static const char *const source[] = {"a", "b", "c"};
+    static const char *const value[][5] = {{"d0", "d1", "d2", "d3", "d4"},
+                                           {"f0", "f1", "f2", "f3", "f4"},
+                                           {"m0", "m1", "m2", "m3", "m4"},
+                                           {"k0", "k1", "k2", "k3", "k4"}};
+    p->named.layout = p->layout;
+    for (uint32_t i = 0; i < p->layout->n_rings; i++) {
+        p->named.source[i] = source[i];
+        for (uint32_t v = 0; v < p->layout->ring[i].n_values; v++)
+            p->named.value[i][v] = value[p->layout->ring[i].value[v].kind][v];
+    }
+}
+
+static void read_next(struct plan *p, const struct plan *next)
+{
+    bool same_ids = true;
+    for (uint32_t i = 0; i < OZ_MIN(p->layout->n_rings, next->layout->n_rings); i++)
+        same_ids &= p->layout->ring[i].id_words == next->layout->ring[i].id_words;
+    if (!same_ids) return; /* a definition with other ids is refused */
+    if (oz_row_reading_new(&next->named, &p->named, &arena, &p->reading, NULL)) abort();
+    p->layout->reading = (const struct oz_row_reading *const *)&p->reading;
+    p->layout->n_readings = 1;
+}
 
 static void make_plans(void)
 {
@@ -33,7 +64,10 @@ static void make_plans(void)
         bool for_ever;
         int64_t use_us = oz_row_layout_use_us(p->layout, &for_ever);
         oz_row_layout_set_lifetime(p->layout, 5 * p->plan.unit, i % 2 ? use_us : 0);
+        name_plan(p);
     }
+    for (uint32_t i = 0; i < OZ_COUNT_OF(plans); i++)
+        read_next(&plans[i], &plans[(i + 1) % OZ_COUNT_OF(plans)]);
 }
 
 static void take_parts(struct part_map *map, const uint8_t *data, size_t size)
@@ -93,8 +127,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(copy, bytes, len);
         int64_t last_us;
         (void)oz_row_peek_use(p->layout, copy, len, &last_us);
+        map.io.layout = data[0] >= OZ_COUNT_OF(plans) && p->reading;
         status = p->kind.decode(p->kind.ctx, row, &map.io, copy, len, &err);
         free(copy);
+        map.io.layout = 0;
         if (!status) status = push_some(p, row, &map, data[1] % 64, &err);
         if (!status) {
             struct oz_buf buf;

@@ -249,7 +249,7 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
-def framed(payload, layout=1):
+def framed(payload, layout):
     body = struct.pack("<HH", 1, layout) + payload
     return struct.pack("<I", crc32c(body)) + body
 
@@ -301,12 +301,45 @@ def block(events, *columns):
     return varint(len(events)) + times([t for t, _ in events]) + ids([n for _, n in events]) + b"".join(columns)
 
 
-def row(newest_us, rings, suppressions=()):
-    """Version 1; flag 2: a newest scored time is there; the next part is 2: no chunk yet."""
+def ring(source, reach_us, *values):
+    """A source's events in an entity's rows: how far back they are kept, and what of each."""
+    return {"source": source, "id_bytes": 8, "reach_us": reach_us, "settle_us": 0, "last": 0,
+            "all_time": False, "all_time_last": False,
+            "values": [{"text": f"{kind} {text}", "kind": kind, "nullable": True, "uses": uses}
+                       for kind, text, uses in values]}
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+COUNT, SUM = 1, 2
+LATE_US = 10 * MINUTE * 1000  # of the scored source: a late event sees its window whole
+RINGS = {"card": [ring("tx", LATE_US + DAY * 1000, ("double", "tx.amount", COUNT | SUM))],
+         "shop": [ring("tx", LATE_US + 1),
+                  ring("labels", LATE_US + 7 * DAY * 1000, ("mark", "where labels.fraud", COUNT))]}
+LAYOUTS = {"card": {"rings": RINGS["card"], "rules": ["high"]}, "shop": {"rings": RINGS["shop"], "rules": []}}
+LAYOUT = {name: int.from_bytes(hashlib.sha256(compact(layout)).digest()[:2], "big")
+          for name, layout in LAYOUTS.items()}
+
+
+def meta():
+    """The record that the changelogs and the state folder are known by."""
+    sources = [{"name": n, "key": "card string", "time": "at timestamp", "id": "id long", "scored": n == "tx"}
+               for n in ("tx", "labels")]
+    entities = [{"name": n, "keys": [f"tx.{n} string", f"labels.{n} string"], "layout": LAYOUT[n],
+                 "layouts": [{"layout": LAYOUT[n], "from": 0, **LAYOUTS[n]}]} for n in ("card", "shop")]
+    return compact({"v": 2, "pipeline": "golden", "partitions": PARTITIONS, "sources": sources, "entities": entities})
+
+
+def row(newest_us, rings, suppressions=(), trimmed=()):
+    """Version 1; flag 2: a newest scored time is there; the next part is 2: no chunk yet. Flag 4 of a ring: some of
+    its events were let go."""
     head = b"\x01\x02" + zigzag(newest_us) if newest_us is not None else b"\x01\x00"
     tag = b"".join(varint(slot) + zigzag(at) + varint(held) for slot, at, held in suppressions)
     tags = b"\x02" + varint(len(tag)) + tag if tag else b""
-    return head + b"\x02" + tags + b"\x00" + b"".join(b"\x00" + ring for ring in rings)
+    return head + b"\x02" + tags + b"\x00" + b"".join((b"\x04" if i in trimmed else b"\x00") + ring
+                                                     for i, ring in enumerate(rings))
 
 
 def rows():
@@ -320,29 +353,15 @@ def rows():
     c3 = row(t0, [block([(t0, 7)], amounts([1e22]))], [(0, t0, 0)])
     label = block([(t0, 1)], b"\x02\x01")  # a mark that is there
     # No window reads a shop's transactions: those that are too old to be repeated are gone.
-    s1 = row(t5, [block([(t5, 5)]), label])
+    s1 = row(t5, [block([(t5, 5)]), label], trimmed=[0])
     s2 = row(other, [block([(other, 4)]), block([])])
     s3 = row(t0, [block([(t0, 7)]), block([])])
     quoted = QUOTED.encode()
     # c3's record has no key of its own and was put into partition 1: its row is where the record is.
     cards = [(partition_of(b"c1"), b"c1", c1), (partition_of(quoted), quoted, c2), (1, b"c3", c3)]
     shops = [(partition_of(k), k, v) for k, v in ((b"s1", s1), (b"s2", s2), (b"s3", s3))]
-    return {name: sorted((p, part_key(k), framed(v)) for p, k, v in entity)
+    return {name: sorted((p, part_key(k), framed(v, LAYOUT[name])) for p, k, v in entity)
             for name, entity in (("card", cards), ("shop", shops))}
-
-
-def meta():
-    """The text that the changelogs and the state folder are known by."""
-    tx_ring = "time at id id long lateness 10m scored\n"
-    label_ring = "time at id id long lateness 45d\n"
-    card = f"ring tx key card string {tx_ring}value double tx.amount\n"
-    shop = f"ring tx key shop string {tx_ring}ring labels key shop string {label_ring}value mark where labels.fraud\n"
-    asked = {"card": ["count(tx) by card over 1h", "mean(tx.amount) by card over 1d"],
-             "shop": ["count(labels) by shop over 7d where labels.fraud"]}
-    entities = [{"name": n, "layout": 1, "text": t, "aggregates": asked[n]}
-                for n, t in (("card", card), ("shop", shop))]
-    whole = {"v": 1, "pipeline": "golden", "entities": entities, "partitions": PARTITIONS}
-    return json.dumps(whole, separators=(",", ":")).replace("\\n", "\\u000a").encode()
 
 
 META_KEY = part_key(b"", 0)

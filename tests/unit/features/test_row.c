@@ -202,6 +202,8 @@ static void test_a_source_without_all_time_windows_drops_what_none_sees(void **s
     begin(&f, 64);
     push(&f, 0, 2000, 1, 1);
     push(&f, 1, 1890, 1, 1); /* 2000 - lateness 10 - 100: a late event at 1990 begins behind it */
+    assert_int_equal(f.flags, OZ_PUSH_CHANGED); /* the row says once that it let something go */
+    push(&f, 1, 1889, 5, 1);
     assert_int_equal(f.flags, 0);
     push(&f, 1, 1891, 1, 1);
     assert_int_equal(f.flags, OZ_PUSH_CHANGED);

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 #include "features/ring_place.h"
 #include "features/row_retire.h"
+#include "features/row_since.h"
 #include "part_map.h"
 #include "window_twin.h"
 
@@ -308,10 +309,15 @@ static bool begin_warming(struct harness *h)
 {
     h->since_us = h->clock_us;
     for (int i = 0; i < ROWS; i++) {
-        struct oz_row_work w = {h->layout, h->row[i], &h->map[i].io, &failure};
-        struct oz_row_side *side;
-        REQUIRE(h, oz_row_side(&w, &side) == OZ_OK, "no memory");
-        side->complete_since_us = h->since_us;
+        struct oz_row_work w = {h->layout, h->row[i], &h->map[i].io, &failure, NULL};
+        for (uint32_t k = 0; k < h->layout->n_rings; k++) {
+            const struct oz_ring_layout *rl = &h->layout->ring[k];
+            oz_ring_of(h->layout, h->row[i], k)->trimmed = true; /* as what is let go says */
+            REQUIRE(h, oz_since_set(&w, k, 0, h->since_us) == OZ_OK, "no memory");
+            if (rl->keep_last)
+                REQUIRE(h, oz_since_set(&w, k, 1 + rl->n_values, h->since_us) == OZ_OK,
+                        "no memory");
+        }
     }
     return true;
 }

@@ -15,7 +15,8 @@
 #include "state/replay.h"
 
 enum { KEYS = 30, SOURCES = 2, MEMORY = 8 << 20 };
-#define META "{\"pipeline\":\"twin\",\"partitions\":3,\"layouts\":[\"sum(x)\"]}"
+/* A toy of a meta record: the pipeline's letter, and one for each layout. */
+#define META "T:x"
 
 struct table { /* what each part holds; 0: it is not there */
     uint32_t value[FAKE_ENTITIES][FAKE_PARTITIONS][KEYS];
@@ -27,6 +28,8 @@ struct engine {
     struct fake_changelog fake;
     struct oz_positions committed, pos;
     struct oz_replay_options options;
+    struct oz_meta_keeper keeper;
+    char meta[16]; /* what is known */
     struct oz_replay_result result;
     enum oz_replayed replayed[FAKE_PARTITIONS];
     bool owned[FAKE_PARTITIONS];
@@ -48,6 +51,35 @@ static bool count_progress(void *ctx, uint64_t n_done, uint64_t n_left)
 static const char *const source_name[] = {"transactions", "labels"};
 static const char *const entity_name[] = {"customer", "terminal"};
 
+static enum oz_status learn(void *ctx, const char *json, size_t len, struct oz_error *err)
+{
+    struct engine *e = ctx;
+    if (len < 3 || json[1] != ':') OZ_FAIL(err, OZ_CORRUPT, "no meta record");
+    if (json[0] != e->meta[0]) OZ_FAIL(err, OZ_STATE, "the pipeline was `%c`", json[0]);
+    for (size_t i = 2; i < len; i++)
+        if (!strchr(e->meta, json[i])) strncat(e->meta, json + i, 1);
+    return OZ_OK;
+}
+
+static enum oz_status text(void *ctx, const char **ret_json, size_t *ret_len, struct oz_error *err)
+{
+    struct engine *e = ctx;
+    (void)err;
+    *ret_json = e->meta;
+    *ret_len = strlen(e->meta);
+    return OZ_OK;
+}
+
+static void stored_meta_is(const struct engine *e, const char *want)
+{
+    struct oz_buf meta;
+    oz_buf_init(&meta);
+    assert_int_equal(oz_store_meta(e->store, &meta, NULL), OZ_OK);
+    assert_int_equal(meta.len, strlen(want));
+    assert_memory_equal(meta.data, want, meta.len);
+    oz_buf_clear(&meta);
+}
+
 static void engine_init(struct engine *e, uint64_t seed)
 {
     memset(e, 0, sizeof *e);
@@ -61,8 +93,9 @@ static void engine_init(struct engine *e, uint64_t seed)
     memset(e->owned, true, sizeof e->owned);
     memcpy(e->now.source, e->committed.source, sizeof e->now.source);
     e->last_commit = e->now;
-    e->options = (struct oz_replay_options){.meta = META,
-                                            .meta_len = sizeof META - 1,
+    e->keeper = (struct oz_meta_keeper){e, learn, text};
+    strcpy(e->meta, META);
+    e->options = (struct oz_replay_options){.meta = &e->keeper,
                                             .exactly_once = true,
                                             .owned = e->owned,
                                             .source_name = source_name,
@@ -405,17 +438,11 @@ static void test_refusals(void **state)
     static struct engine e;
     engine_with_state(&e);
 
-    static const char other[] = "{\"pipeline\":\"twin\",\"partitions\":3,\"layouts\":[\"sum(y)\"]}";
-    e.options.meta = other;
-    refused(&e, OZ_STATE, "[\"sum(x)\"]");
-    refused(&e, OZ_STATE, "[\"sum(y)\"]");
-    refused(&e, OZ_STATE, "at byte 50");
-    e.options.meta_len -= 4;
+    strcpy(e.meta, "U:x");
+    refused(&e, OZ_STATE, "the pipeline was `T`");
     refused(&e, OZ_STATE, "another definition");
     refused(&e, OZ_STATE, e.dir);
-    e.options.meta = META;
-    refused(&e, OZ_STATE, "at byte 51"); /* one text is the other's beginning */
-    e.options.meta_len += 4;
+    strcpy(e.meta, META);
 
     e.committed.source[3] -= 1;
     refused(&e, OZ_STATE, "labels partition 1");
@@ -479,6 +506,32 @@ static void test_refusals(void **state)
     engine_clear(&e);
 }
 
+/* A meta record in the changelog's tail is in the store before the parts behind it are: a start
+ * that is killed there does not read it again. */
+static void test_meta_is_learned(void **state)
+{
+    (void)state;
+    static struct engine e;
+    struct oz_sealed sealed = {0};
+    engine_with_state(&e);
+    stored_meta_is(&e, "T:x");
+    assert_int_equal(e.fake.base.produce_meta(&e.fake, 1, 2, "T:xy", 4, NULL), OZ_OK);
+    work(&e, &sealed, 10);
+    fake_end(&e.fake, true);
+    commit_is_done(&e);
+    strcpy(e.meta, "T:z"); /* a new definition: it knows what is stored, then what is in the tail */
+    must_start(&e);
+    stored_meta_is(&e, "T:zxy");
+    check(&e);
+    engine_stop(&e);
+    strcpy(e.meta, "T:z");
+    must_start(&e);
+    assert_int_equal(e.result.n_records, 0);
+    assert_string_equal(e.meta, "T:zxy");
+    oz_sealed_clear(&sealed);
+    engine_clear(&e);
+}
+
 static void test_empty_store(void **state)
 {
     (void)state;
@@ -494,11 +547,11 @@ static void test_empty_store(void **state)
     check(&e);
     engine_stop(&e);
 
-    static const char other[] = "{\"pipeline\":\"twin\",\"partitions\":3,\"layouts\":[\"sum(y)\"]}";
     scratch_remove(e.dir);
-    e.options.meta = other;
+    strcpy(e.meta, "U:x");
     refused(&e, OZ_STATE, "made by another definition");
-    e.options.meta = META;
+    refused(&e, OZ_STATE, "the changelog of customer, partition 0, offset");
+    strcpy(e.meta, META);
     engine_stop(&e);
     scratch_remove(e.dir);
     for (int i = 0; i < FAKE_PARTITIONS * SOURCES; i++) e.committed.source[i] = OZ_NO_OFFSET;
@@ -555,6 +608,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_death),   cmocka_unit_test(test_at_least_once),
         cmocka_unit_test(test_in_between),  cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_empty_store), cmocka_unit_test(test_stop)};
+        cmocka_unit_test(test_empty_store), cmocka_unit_test(test_meta_is_learned),
+        cmocka_unit_test(test_stop)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
