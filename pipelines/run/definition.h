@@ -6,8 +6,8 @@
  *    "entities": [{"name", "keys": [...], "layout",
  *                  "layouts": [{"layout", "from", "rings", "rules"}, ...]}, ...]}
  *
- * Pipeline, partitions, exchange, sources and entities must be the same in the file: the rows are meaningless
- * otherwise (OZ_STATE, with what changed). All else may change. A *layout* is what decides the
+ * Pipeline, partitions, exchange, sources and entities must be the same in the file: the rows are
+ * meaningless otherwise (OZ_STATE, with what changed). All else may change. A *layout* is what decides the
  * bytes of an entity's rows: the values that each source's events keep, how far back they reach,
  * and the rules that have a suppression slot. It is known by its text, and its number, which is in
  * each part's header, is the first two bytes of that text's SHA-256: every process comes to the

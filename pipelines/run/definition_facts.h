@@ -1,6 +1,6 @@
 /* What must not change under a pipeline's state: its name, its partitions, its sources with their
- * key, time and id, its entities with theirs, and whether events travel to them. From a pipeline file or a meta record
- * (pipelines/run/definition.h has the format), and compared in words.
+ * key, time and id, its entities with theirs, and whether events travel to them. From a pipeline
+ * file or a meta record (pipelines/run/definition.h has the format), and compared in words.
  * Ownership: texts are in the arena, or the program's. Errors: OZ_CORRUPT, or OZ_MODEL from the
  * JSON reader, for a record that is none; OZ_STATE names the first thing that changed. */
 #ifndef OZ_PIPELINES_RUN_DEFINITION_FACTS_H
