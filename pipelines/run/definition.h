@@ -7,13 +7,13 @@
  *                  "layouts": [{"layout", "from", "rings", "rules"}, ...]}, ...]}
  *
  * Pipeline, partitions, exchange, sources and entities must be the same in the file: the rows are
- * meaningless otherwise (OZ_STATE, with what changed). All else may change. A *layout* is what decides the
- * bytes of an entity's rows: the values that each source's events keep, how far back they reach,
- * and the rules that have a suppression slot. It is known by its text, and its number, which is in
- * each part's header, is the first two bytes of that text's SHA-256: every process comes to the
- * same one. The record holds all layouts that rows may still have, so that any of them can be read
- * (features/row_convert.h). "from" is when a layout took over from another (us, wall time); 0: it
- * is the first.
+ * meaningless otherwise (OZ_STATE, with what changed). All else may change. A *layout* is what
+ * decides the bytes of an entity's rows: the values that each source's events keep, how far back
+ * they reach, and the rules that have a suppression slot. It is known by its text, and its number,
+ * which is in each part's header, is the first two bytes of that text's SHA-256: every process
+ * comes to the same one. The record holds all layouts that rows may still have, so that any of them
+ * can be read (features/row_convert.h). "from" is when a layout took over from another (us, wall
+ * time); 0: it is the first.
  *
  * Threads: the main one, while nobody reads rows. Ownership: made and freed with its program, whose
  * kinds and layouts it completes with what it learns. Errors: OZ_STATE; OZ_CORRUPT for a record
