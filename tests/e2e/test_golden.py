@@ -2,12 +2,15 @@
 the meta record of the changelogs, and the offsets record of the state folder. They were written down by
 make_golden.py, which does not know the engine; its files must be what it makes today, so that neither the
 engine nor the files can change alone."""
+import json
 import os
+import subprocess
 import sys
 
 from confluent_kafka import Producer
 
-from harness import (OUZEL, ROOT, RUN, Pipeline, check, flat, high_watermarks, main, make_topics,
+import stored_rows
+from harness import (OUZEL, ROOT, RUN, Failure, Pipeline, check, flat, high_watermarks, main, make_topics,
                      read, same)
 
 sys.path.insert(0, str(ROOT / "tests/golden"))
@@ -96,5 +99,25 @@ def test_bytes(broker, folder):
     check_state(pipeline, *check_changelogs(pipeline))
 
 
+def test_state_of_every_release(_broker, folder):
+    """A state folder that an earlier release made opens, and its rows are those of its records."""
+    archives = sorted((ROOT / "tests/golden").glob("state-*.tar.zst"))
+    check(archives, "there is no state folder in tests/golden")
+    for archive in archives:
+        made = folder / archive.name
+        made.mkdir()
+        subprocess.run(["tar", "--zstd", "-C", made, "-xf", archive], check=True)
+        settings = [*json.loads((made / "settings.json").read_text()), f"state.dir={made / 'state'}"]
+        run = subprocess.run([OUZEL, "state", "--rows", *(x for s in settings for x in ("--set", s)),
+                              made / "pipeline.yaml"], stdout=subprocess.PIPE, text=True, check=True)
+        twin = stored_rows.twin_of(map(json.loads, (made / "records.jsonl").read_text().splitlines()))
+        try:
+            rows, n_events, held = stored_rows.check_rows([json.loads(x) for x in run.stdout.splitlines()], twin)
+        except stored_rows.Mismatch as mismatch:
+            raise Failure(str(mismatch)) from mismatch
+        check(rows > 50 and held > 0, f"{rows} rows, {held} suppressions")
+        print(f"        {archive.name}: {rows} rows, {n_events} events, {held} suppressions as the twin")
+
+
 if __name__ == "__main__":
-    main([test_files_are_what_makes_them, test_bytes])
+    main([test_files_are_what_makes_them, test_bytes, test_state_of_every_release])
