@@ -334,7 +334,19 @@ class Pipeline:
             check(time.time() < until, f"{self.name} is not through:\n" + self.log_text()[-2000:])
             time.sleep(0.02)
 
+    def listens(self):
+        """Whether it has come as far as to catch a SIGTERM; true of one that has ended, too."""
+        try:
+            status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        except OSError:
+            return True
+        caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.M)
+        return not caught or int(caught[1], 16) >> (signal.SIGTERM - 1) & 1 == 1
+
     def stop(self, seconds=30):
+        until = time.time() + 30
+        while self.process.poll() is None and not self.listens() and time.time() < until:
+            time.sleep(0.01)
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(seconds)
         check(code == 0, f"{self.name}: SIGTERM ended with {code}:\n" + self.log_text()[-2000:])
