@@ -157,8 +157,9 @@ def test_lost_while_a_commit_and_a_write_are_under_way(broker, folder):
     end of that write is not the end of the abort."""
     topics, sources, whole = undisturbed(broker, folder, "late", 35, EVENTS // 2)
     first, (a, b) = group(broker, folder, "late-disturbed", sources, [], n=2)
-    a.start(fault=f"{PACE},store-start:3=9000,offsets-start:6=10000")
     b.start(fault=PACE)
+    b.wait_for("running: 4 of 4")  # so that what a commits is after its only rebalance
+    a.start(fault=f"{PACE},store-start:3=9000,offsets-start:6=10000")
     wait("a does not write", lambda: partitions(a) == 2 and partitions(b) == 2)
     time.sleep(2)  # until the two threads are there
     a.process.send_signal(signal.SIGSTOP)
