@@ -15,7 +15,7 @@ from test_run import load  # noqa: E402
 from test_start import ends_with  # noqa: E402
 
 FILE = ROOT / "tests/e2e/pipeline.yaml"
-MEMORY = "state.memory=32MiB"  # rows are read from the disk
+MEMORY = ["state.memory=32MiB", "state.retire=0"]  # rows are read from the disk, and stay
 HEALED = "is thrown away and rebuilt from the changelog"
 
 
@@ -90,12 +90,12 @@ def some_runs(pipeline, topics):
 
 def test_exactly_once(broker, folder):
     topics, sources = load(broker, "damage", events.make(31, 20000, cards=2000, shops=500))
-    whole = Pipeline(broker.address, folder, "damage-whole", FILE, [*sources, *SETTINGS, MEMORY])
+    whole = Pipeline(broker.address, folder, "damage-whole", FILE, [*sources, *SETTINGS, *MEMORY])
     whole.run_through(topics)
     midway = 0
     for kind in KINDS:
         pipeline = Pipeline(broker.address, folder, f"damage-{kind.__name__.replace('_', '-')}", FILE,
-                            [*sources, *SETTINGS, MEMORY])
+                            [*sources, *SETTINGS, *MEMORY])
         pipeline.make_topics()
         some_runs(pipeline, topics)
         kind(pipeline.state)
@@ -115,7 +115,7 @@ def test_exactly_once(broker, folder):
 def test_at_least_once(broker, folder):
     topics, sources = load(broker, "damage-twice", events.make(32, 20000))
     pipeline = Pipeline(broker.address, folder, "damage-twice", FILE,
-                        [*sources, *SETTINGS, MEMORY, "delivery=at_least_once"])
+                        [*sources, *SETTINGS, *MEMORY, "delivery=at_least_once"])
     pipeline.make_topics()
     some_runs(pipeline, topics)
     shutil.copytree(pipeline.state, folder / "copy")

@@ -32,7 +32,7 @@ def ends_with_7(pipeline, control, words):
 def test_writes_fail(broker, folder):
     # Wide enough that memtables are written out as tables while the run goes on.
     topics, sources = load(broker, "disk", events.make(51, 40000, cards=8000, shops=2000))
-    settings = [*sources, *SETTINGS, "state.memory=32MiB", "state.min_free=1MiB"]
+    settings = [*sources, *SETTINGS, "state.memory=32MiB", "state.min_free=1MiB", "state.retire=0"]
     whole = Pipeline(broker.address, folder, "disk-whole", FILE, settings)
     whole.run_through(topics)
     rng, control = random.Random(7), folder / "disk"

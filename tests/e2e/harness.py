@@ -264,7 +264,8 @@ def end_what_is_left():
 
 
 class Pipeline:
-    """One run of a pipeline under a name of its own: its outputs, its state, its log."""
+    """One run of a pipeline under a name of its own: its outputs, its state, its log. What is loaded before is
+    read in its order however slow the machine is: no partition is passed over that is not at its end."""
 
     def __init__(self, address, folder, name, file, settings=()):
         name += RUN
@@ -274,7 +275,7 @@ class Pipeline:
         self.settings = [f"pipeline={name}", f"kafka.bootstrap.servers={address}",
                          f"outputs.scores.topic={self.scores}", f"alerts.topic={self.alerts}",
                          f"outputs.dead_letters.topic={self.dead}", f"state.dir={self.state}",
-                         "start=earliest", *settings]
+                         "start=earliest", "max_idle=10m", *settings]
 
     def arguments(self, verb, *more, settings=()):
         sets = [x for s in [*self.settings, *settings] for x in ("--set", s)]
