@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/nearest.h"
 
+enum { SESSION_MS = 30000, HEARTBEAT_MS_MAX = 3000 };
+
 /* Nagle off: an answer would wait 40 ms for its acknowledgement. The retry pause is what the next
  * transaction waits for after a commit, as its markers are still being written: 100 ms if left
  * alone. */
@@ -232,6 +234,17 @@ static void set_defaults(rd_kafka_conf_t *conf, const struct oz_kafka_setting *s
             oz_warn("%s; the client's own default stays", err.message);
 }
 
+/* The client's own 3 s would lose a short session for want of one heartbeat. */
+static enum oz_status set_heartbeat(rd_kafka_conf_t *conf, const struct oz_kafka_config *config,
+                                    struct oz_error *err)
+{
+    char text[16];
+    int session_ms = oz_kafka_setting_ms(config, "session.timeout.ms", SESSION_MS);
+    if (oz_kafka_has(config, "heartbeat.interval.ms")) return OZ_OK;
+    snprintf(text, sizeof text, "%d", OZ_MIN(OZ_MAX(session_ms / 3, 1), HEARTBEAT_MS_MAX));
+    return set(conf, "heartbeat.interval.ms", text, err);
+}
+
 enum oz_status oz_kafka_conf(const struct oz_kafka_config *config, enum oz_kafka_role role,
                              const struct oz_kafka_setting *owned, struct oz_kafka_link *link,
                              rd_kafka_conf_t **ret_conf, struct oz_error *err)
@@ -255,6 +268,7 @@ enum oz_status oz_kafka_conf(const struct oz_kafka_config *config, enum oz_kafka
         OZ_TRY_OUT(set(conf, "delivery.report.only.error", "true", err));
         rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     } else {
+        OZ_TRY_OUT(set_heartbeat(conf, config, err));
         OZ_TRY_OUT(set(conf, "enable.auto.commit", "false", err));
         OZ_TRY_OUT(set(conf, "enable.auto.offset.store", "false", err));
         OZ_TRY_OUT(set(conf, "allow.auto.create.topics", "false", err));

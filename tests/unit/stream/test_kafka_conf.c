@@ -91,7 +91,17 @@ static void test_layers(void **state)
     is(conf, "allow.auto.create.topics", "false");
     is(conf, "partition.assignment.strategy", "range");
     is(conf, "group.id", "ouzel.x");
+    is(conf, "heartbeat.interval.ms", "3000");
     rd_kafka_conf_destroy(conf);
+    const struct oz_kafka_setting short_session[] = {{"session.timeout.ms", "1500"},
+                                                     {"heartbeat.interval.ms", "99"}};
+    for (size_t n = 1; n <= 2; n++) {
+        struct oz_kafka_config other = {.setting = short_session, .n_settings = n};
+        assert_int_equal(oz_kafka_conf(&other, OZ_KAFKA_CONSUMER, owned, &link, &conf, &err),
+                         OZ_OK);
+        is(conf, "heartbeat.interval.ms", n == 1 ? "500" : "99");
+        rd_kafka_conf_destroy(conf);
+    }
     assert_int_equal(oz_kafka_setting_ms(&config, "fetch.wait.max.ms", 5), 77);
     assert_int_equal(oz_kafka_setting_ms(&config, "session.timeout.ms", 5), 5);
     assert_string_equal(oz_kafka_bootstrap(&config), "localhost:9092");
