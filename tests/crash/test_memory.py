@@ -5,6 +5,7 @@ before had ended, equals an undisturbed run."""
 import collections
 import pathlib
 import random
+import signal
 import sys
 import time
 
@@ -27,8 +28,9 @@ def one_run(pipeline, nth):
         if ready is None and "ready" in pipeline.log_text():
             ready = time.time()
         if ready and time.time() - ready > RUN_S:
-            pipeline.stop()
-            return None
+            pipeline.process.send_signal(signal.SIGTERM)  # the last of its work may be what there is no memory for
+            if pipeline.process.wait(60) == 0:
+                return None
         time.sleep(0.01)
     code = pipeline.process.returncode
     text = pipeline.log_text()

@@ -149,7 +149,7 @@ def client(kind, address, settings):
     return CLIENTS[name]
 
 
-def patient(ask, seconds=20):
+def patient(ask, seconds=60):
     """Asks again while the broker says that it is not ready for the question, as one that has just started."""
     until = time.time() + seconds
     while True:
@@ -193,9 +193,13 @@ def produce(address, records):
 
 def high_watermarks(address, topic):
     consumer = client(Consumer, address, {"group.id": "e2e-ends", "isolation.level": "read_uncommitted"})
-    partitions = patient(lambda: consumer.list_topics(topic, 10).topics[topic].partitions)
-    return {p: patient(lambda p=p: consumer.get_watermark_offsets(TopicPartition(topic, p), 10)[1])
-            for p in partitions}
+
+    def ask():  # from the leaders on: they move
+        found = consumer.list_topics(topic, 5).topics[topic]
+        if found.error:
+            raise KafkaException(found.error)
+        return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), 5)[1] for p in found.partitions}
+    return patient(ask)
 
 
 class Record:
