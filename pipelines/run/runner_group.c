@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "pipelines/run/definition.h"
 
-enum { MIB = 1 << 20 };
 #define JOIN_WAIT_US  (120 * OZ_US_PER_SECOND)
 #define JOIN_POLL_US  (100 * OZ_US_PER_MS)
 #define SWEEP_REST_US OZ_US_PER_SECOND
@@ -32,7 +31,7 @@ static enum oz_status open_emitter(struct oz_runner *run, struct oz_error *err)
         .n_partitions = run->n_partitions,
         .exactly_once = run->exactly_once,
         .flush_us = run->pl->state_flush_us,
-        .bytes = oz_runner_share(run, 8, 8 * MIB, 256 * MIB),
+        .bytes = oz_runner_queue_bytes(run),
         .committed = &run->next,
         .told = run->told,
         .meta = &run->meta,

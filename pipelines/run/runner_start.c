@@ -41,10 +41,17 @@ static enum oz_status check_topics(struct oz_runner *run, struct oz_error *err)
     return OZ_OK;
 }
 
-size_t oz_runner_share(const struct oz_runner *run, size_t part, size_t least, size_t most)
+static size_t share(const struct oz_runner *run, size_t part, size_t least, size_t most)
 {
     return OZ_MIN(OZ_MAX(run->pl->state_memory_bytes / part, least), most);
 }
+
+size_t oz_runner_queue_bytes(const struct oz_runner *run)
+{
+    return share(run, 8, 8 * MIB, 256 * MIB);
+}
+
+static size_t batch_bytes(const struct oz_runner *run) { return share(run, 16, 4 * MIB, 64 * MIB); }
 
 static enum oz_status take_config(struct oz_runner *run, struct oz_error *err)
 {
@@ -56,7 +63,7 @@ static enum oz_status take_config(struct oz_runner *run, struct oz_error *err)
     run->group = oz_program_group(run->prg);
     if (!run->record || !run->group) return oz_no_memory(err);
     OZ_TRY(oz_program_client(run->prg, run->group, &run->client, err));
-    run->client.queue_bytes = oz_runner_share(run, 8, 8 * MIB, 256 * MIB);
+    run->client.queue_bytes = oz_runner_queue_bytes(run);
     for (uint32_t s = 0; s < run->n_sources; s++) {
         run->source_topic[s] = pl->source[s].topic;
         run->scored[s] = pl->source[s].schema.scored;
@@ -116,9 +123,8 @@ static enum oz_status open_outputs(struct oz_runner *run, struct oz_error *err)
     OZ_TRY(oz_outputs_new(&outputs, &run->outputs, err));
     struct oz_exchange_config exchange = {.program = run->prg,
                                           .n_partitions = run->n_partitions,
-                                          .bytes = oz_runner_share(run, 4, 32 * MIB, 256 * MIB),
-                                          .batch_bytes =
-                                              oz_runner_share(run, 16, 4 * MIB, 64 * MIB)};
+                                          .bytes = share(run, 4, 32 * MIB, 256 * MIB),
+                                          .batch_bytes = batch_bytes(run)};
     memcpy(exchange.topic, outputs.exchange, sizeof exchange.topic);
     if (run->prg->n_legs > 1) OZ_TRY(oz_exchange_new(&exchange, &run->exchange, err));
     OZ_TRY(output_topic(run, run->ledger_topic, &run->ledger_output, err));
@@ -177,9 +183,9 @@ enum oz_status oz_runner_start(struct oz_runner *run, struct oz_error *err)
         .n_partitions = run->n_partitions,
         .max_idle_us = run->pl->max_idle_us,
         .exactly_once = run->exactly_once,
-        .queue_bytes = oz_runner_share(run, 8, 8 * MIB, 256 * MIB),
-        .queue_records = oz_runner_share(run, 2, 0, SIZE_MAX) / RECORD_BYTES,
-        .batch_bytes = oz_runner_share(run, 16, 4 * MIB, 64 * MIB),
+        .queue_bytes = oz_runner_queue_bytes(run),
+        .queue_records = share(run, 2, 0, SIZE_MAX) / RECORD_BYTES,
+        .batch_bytes = batch_bytes(run),
     };
     OZ_TRY(oz_kafka_source_join(&source, &run->source, err));
     run->asked_us = oz_monotonic_us();

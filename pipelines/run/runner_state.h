@@ -71,8 +71,8 @@ enum oz_status oz_runner_start(struct oz_runner *run, struct oz_error *err) OZ_M
 /* Whether a second member cannot share the group. */
 bool oz_runner_is_alone(const struct oz_runner *run);
 /* Records on their way take memory beside state.memory; bounds that grow with it, so that who gives
- * little to the rows gives little to them. */
-size_t oz_runner_share(const struct oz_runner *run, size_t part, size_t least, size_t most);
+ * little to the rows gives little to them. What each queue may hold: */
+size_t oz_runner_queue_bytes(const struct oz_runner *run);
 
 /* runner_group.c */
 

@@ -455,12 +455,18 @@ def run(options):
     return 1 if totals.failed else 0
 
 
+def positive(text):
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("expected 1 or more")
+    return int(text)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev test crash", description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=positive, default=4)
     parser.add_argument("--seed", type=int, default=1, help="of the first round; each next round has the next one")
     parser.add_argument("--seeds", type=int, nargs="+", help="these instead")
-    parser.add_argument("--faults", type=int, default=14, help="planned a round")
+    parser.add_argument("--faults", type=positive, default=14, help="planned a round")
     parser.add_argument("--at-least", type=int, default=0, help="fewer faults in all are an error")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the broker is stopped
     sys.exit(run(parser.parse_args()))

@@ -255,18 +255,6 @@ def last_values(address, topic):
     return rows
 
 
-STARTED = []  # every process that a test has started
-
-
-def end_what_is_left():
-    """A test that failed has not stopped its processes."""
-    for process in STARTED:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    STARTED.clear()
-
-
 class Pipeline:
     """One run of a pipeline under a name of its own: its outputs, its state, its log. What is loaded before is
     read in its order however slow the machine is: no partition is passed over that is not at its end."""
@@ -440,8 +428,6 @@ def main(tests, make_broker=Broker):
             except (Failure, KafkaException, subprocess.SubprocessError, OSError) as failure:
                 failed += 1
                 print(f"FAILED  {test.__name__}  {time.time() - start:.1f} s\n{failure}", flush=True)
-            finally:
-                end_what_is_left()
     sys.exit(failed > 0)
 
 
