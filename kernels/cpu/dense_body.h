@@ -20,8 +20,9 @@ enum {
     TILE_ROWS_MAX = 12,
     PANELS_MAX = 4,
     TILE_VECTORS_MAX = 8, /* panels times their vectors */
-    BLOCK_K = 512,        /* a panel's block stays in the second-level cache, */
-    BLOCK_ROWS = 120      /* and the rows' block beside it; a multiple of every tile's rows */
+    TALL_COLUMNS_MAX = 8,
+    BLOCK_K = 512,   /* a panel's block stays in the second-level cache, */
+    BLOCK_ROWS = 120 /* and the rows' block beside it; a multiple of every tile's rows */
 };
 
 /* What all tiles of one block have in common. */
@@ -58,6 +59,7 @@ tile(const int R, const int P, const int V, const bool is_packed, const struct b
         for (int v = 0; v < N; v++) {
             const float *from = w + (size_t)(v / V) * panel_step + (v % V) * OZ_LANES;
             row[v] = is_packed || v + 1 < N ? oz_vf_load(from) : oz_vf_load_some(from, some);
+            if (R > 1) row[v] = oz_vf_keep(row[v]);
         }
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
@@ -113,6 +115,54 @@ TILES(MAKE_TILE)
 static tile_fn *const tiles[OZ_PANEL_VECTORS + 1][PANELS_MAX][TILE_ROWS_MAX + 1][2] = {
     TILES(LIST_TILE)};
 
+/* OZ_LANES rows times N columns, with the rows in the lanes: for so few columns that a vector of
+ * them would be mostly empty. Always inlined with a constant N. */
+static inline __attribute__((always_inline)) void tall_tile(const int N, const struct block *b,
+                                                            const float *restrict a,
+                                                            const float *restrict w,
+                                                            const float *start, float *c)
+{
+    oz_vf sum[TALL_COLUMNS_MAX];
+    float lanes[OZ_LANES * 4];
+    const size_t k = b->k, ldw = b->ldw;
+    for (int j = 0; j < N; j++) {
+        sum[j] = oz_vf_set(start ? start[j] : 0);
+        if (!start || !b->ld_start) continue;
+        for (size_t r = 0; r < OZ_LANES; r++) lanes[r] = start[r * b->ld_start + (size_t)j];
+        sum[j] = oz_vf_load(lanes);
+    }
+    for (size_t i = 0; i < k; i += 4, w += 4 * ldw) {
+        oz_vf column[4];
+        size_t some = OZ_MIN(k - i, (size_t)4);
+        if (OZ_LIKELY(some == 4))
+            oz_vf_columns(a + i, b->lda, column);
+        else
+            for (size_t x = 0; x < some; x++) {
+                for (size_t r = 0; r < OZ_LANES; r++) lanes[r] = a[r * b->lda + i + x];
+                column[x] = oz_vf_load(lanes);
+            }
+        for (size_t x = 0; x < some; x++)
+#pragma GCC unroll 8
+            for (int j = 0; j < N; j++)
+                sum[j] = oz_vf_fma(column[x], oz_vf_set(w[x * ldw + (size_t)j]), sum[j]);
+    }
+    for (int j = 0; j < N; j++) {
+        sum[j] = oz_vf_min(oz_vf_set(b->hi), oz_vf_max(oz_vf_set(b->lo), sum[j]));
+        oz_vf_store(lanes, sum[j]);
+        for (size_t r = 0; r < OZ_LANES; r++) c[r * b->ldc + (size_t)j] = lanes[r];
+    }
+}
+
+#define MAKE_TALL(N, x)                                                                            \
+    static void tall_##N(const struct block *b, const float *restrict a, const float *restrict w,  \
+                         const float *start, float *c)                                             \
+    {                                                                                              \
+        tall_tile(N, b, a, w, start, c);                                                           \
+    }
+#define LIST_TALL(N, x) [N] = tall_##N,
+OZ_ROWS_TO_8(MAKE_TALL, )
+static tile_fn *const tall_tiles[TALL_COLUMNS_MAX + 1] = {OZ_ROWS_TO_8(LIST_TALL, )};
+
 /* The rows of one block against one group of panels, in tiles of nearly equal size. */
 static void run_rows(const struct block *b, tile_fn *const of_rows[][2], bool is_packed,
                      size_t rows_max, size_t m, const float *restrict a, const float *restrict w,
@@ -145,8 +195,15 @@ static void run_panels(struct block *b, bool is_packed, size_t m, size_t n, size
         }
         b->is_whole = width == vectors * OZ_LANES;
         b->some = oz_vf_first(width - (vectors - 1) * OZ_LANES);
-        run_rows(b, tiles[v][panels - 1], is_packed, panels > 1 ? m : tile_rows[v], m, a, from,
-                 start ? start + j : NULL, c + j);
+        const float *begin = start ? start + j : NULL;
+        size_t row = 0;
+        if (width <= OZ_LANES / 2)
+            for (; row + OZ_LANES <= m; row += OZ_LANES)
+                tall_tiles[width](b, a + row * b->lda, from,
+                                  begin ? begin + row * b->ld_start : NULL, c + row * b->ldc + j);
+        run_rows(b, tiles[v][panels - 1], is_packed, panels > 1 ? m : tile_rows[v], m - row,
+                 a + row * b->lda, from, begin ? begin + row * b->ld_start : NULL,
+                 c + row * b->ldc + j);
         j += width;
     }
     b->ldw = ldw;

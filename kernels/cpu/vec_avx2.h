@@ -62,6 +62,25 @@ static inline oz_vf oz_vf_scale(oz_vf a, oz_vf rounded)
     return _mm256_mul_ps(a, oz_vf_exp2_of_i32(_mm256_sub_epi32(n, half)));
 }
 
+static inline oz_vf oz_vf_keep(oz_vf v)
+{
+    __asm__("" : "+x"(v));
+    return v;
+}
+static inline void oz_vf_columns(const float *a, size_t lda, oz_vf column[4])
+{
+    __m256 row[4]; /* rows i and i + 4 */
+    for (size_t i = 0; i < 4; i++)
+        row[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(a + i * lda)),
+                                      _mm_loadu_ps(a + (i + 4) * lda), 1);
+    __m256 lo = _mm256_unpacklo_ps(row[0], row[1]), hi = _mm256_unpackhi_ps(row[0], row[1]);
+    __m256 lo2 = _mm256_unpacklo_ps(row[2], row[3]), hi2 = _mm256_unpackhi_ps(row[2], row[3]);
+    column[0] = _mm256_shuffle_ps(lo, lo2, 0x44);
+    column[1] = _mm256_shuffle_ps(lo, lo2, 0xee);
+    column[2] = _mm256_shuffle_ps(hi, hi2, 0x44);
+    column[3] = _mm256_shuffle_ps(hi, hi2, 0xee);
+}
+
 static inline oz_vm oz_vd_first(size_t n)
 {
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)(n < 4 ? n : 4)),

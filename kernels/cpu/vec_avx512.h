@@ -67,6 +67,30 @@ static inline oz_vf oz_vf_scale(oz_vf a, oz_vf rounded)
     return _mm512_mul_ps(a, oz_vf_exp2_of_i32(_mm512_sub_epi32(n, half)));
 }
 
+static inline oz_vf oz_vf_keep(oz_vf v)
+{
+#ifndef OZ_VEC_SIMDE
+    __asm__("" : "+v"(v));
+#endif
+    return v;
+}
+static inline void oz_vf_columns(const float *a, size_t lda, oz_vf column[4])
+{
+    __m512 row[4]; /* rows i, i + 4, i + 8, i + 12 */
+    for (size_t i = 0; i < 4; i++) {
+        row[i] = _mm512_castps128_ps512(_mm_loadu_ps(a + i * lda));
+        row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(a + (i + 4) * lda), 1);
+        row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(a + (i + 8) * lda), 2);
+        row[i] = _mm512_insertf32x4(row[i], _mm_loadu_ps(a + (i + 12) * lda), 3);
+    }
+    __m512 lo = _mm512_unpacklo_ps(row[0], row[1]), hi = _mm512_unpackhi_ps(row[0], row[1]);
+    __m512 lo2 = _mm512_unpacklo_ps(row[2], row[3]), hi2 = _mm512_unpackhi_ps(row[2], row[3]);
+    column[0] = _mm512_shuffle_ps(lo, lo2, 0x44);
+    column[1] = _mm512_shuffle_ps(lo, lo2, 0xee);
+    column[2] = _mm512_shuffle_ps(hi, hi2, 0x44);
+    column[3] = _mm512_shuffle_ps(hi, hi2, 0xee);
+}
+
 static inline oz_vm oz_vd_first(size_t n) { return (oz_vm)(n < 8 ? (1u << n) - 1 : 0xffu); }
 static inline oz_vd oz_vd_set(double x) { return _mm512_set1_pd(x); }
 static inline oz_vd oz_vd_load_some(const double *p, oz_vm m)

@@ -65,6 +65,15 @@ static inline oz_vf oz_vf_scale(oz_vf a, oz_vf rounded)
     return a * by_first * by_second;
 }
 
+/* Says that v is in a register, so that it is not loaded again for each use. */
+static inline oz_vf oz_vf_keep(oz_vf v) { return v; }
+/* a[row][0 .. 3] of OZ_LANES rows as four vectors over the rows. */
+static inline void oz_vf_columns(const float *a, size_t lda, oz_vf column[4])
+{
+    (void)lda;
+    for (int i = 0; i < 4; i++) column[i] = a[i];
+}
+
 static inline oz_vm oz_vd_first(size_t n) { return n != 0; }
 static inline oz_vd oz_vd_set(double x) { return x; }
 static inline oz_vd oz_vd_load_some(const double *p, oz_vm m) { return m ? *p : 0; }
