@@ -8,11 +8,13 @@
 #include "models/net/number_cast.h"
 
 /* name, type, the type in which it is added and multiplied: unsigned, so that it may wrap */
-#define INTEGERS(X)                                                                                \
+#define SIGNED(X)                                                                                  \
     X(i32, int32_t, uint32_t)                                                                      \
     X(i64, int64_t, uint64_t)                                                                      \
-    X(u8, uint8_t, uint32_t)                                                                       \
     X(i8, int8_t, uint32_t)
+#define INTEGERS(X)                                                                                \
+    SIGNED(X)                                                                                      \
+    X(u8, uint8_t, uint32_t)
 #define FLOATS(X)                                                                                  \
     X(f32, float, float)                                                                           \
     X(f64, double, double)
@@ -35,16 +37,23 @@ FLOATS(X)
     static inline T quotient_##name(T x, T y)                                                      \
     {                                                                                              \
         if (y == 0) return 0;                                                                      \
-        return (W)y + 1 == 0 ? (T)(0 - (W)x) : (T)(x / y);                                         \
+        return y == -1 ? (T)(0 - (W)x) : (T)(x / y);                                               \
     }                                                                                              \
     /* C's: the sign is that of x. */                                                              \
-    static inline T rest_##name(T x, T y) { return y == 0 || (W)y + 1 == 0 ? 0 : (T)(x % y); }     \
+    static inline T rest_##name(T x, T y) { return y == 0 || y == -1 ? 0 : (T)(x % y); }           \
     /* Python's: the sign is that of y. */                                                         \
     static inline T modulo_##name(T x, T y)                                                        \
     {                                                                                              \
         T rest = rest_##name(x, y);                                                                \
-        return rest != 0 && (rest ^ y) < 0 ? (T)(rest + y) : rest;                                 \
-    }                                                                                              \
+        return rest != 0 && (rest < 0) != (y < 0) ? (T)(rest + y) : rest;                          \
+    }
+SIGNED(X)
+#undef X
+static inline uint8_t quotient_u8(uint8_t x, uint8_t y) { return y ? x / y : 0; }
+static inline uint8_t rest_u8(uint8_t x, uint8_t y) { return y ? x % y : 0; }
+static inline uint8_t modulo_u8(uint8_t x, uint8_t y) { return rest_u8(x, y); }
+
+#define X(name, T, W)                                                                              \
     OZ_BINARY_KERNEL(div_##name, T, T, T, quotient_##name(x, y))                                   \
     OZ_BINARY_KERNEL(mod_##name, T, T, T, modulo_##name(x, y))                                     \
     OZ_BINARY_KERNEL(fmod_##name, T, T, T, rest_##name(x, y))                                      \

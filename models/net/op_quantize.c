@@ -21,9 +21,9 @@ struct scales {
     int64_t block, outer_step, block_step, inner_step;
 };
 
-/* Runs of neighbours share a scale (moves == false) or have neighbouring ones. zero == NULL: 0. */
+/* Runs of neighbours share a scale and a zero point or have neighbouring ones. */
 typedef void linear_kernel(void *to, const void *from, int64_t n, const float *scale,
-                           const void *zero, bool moves);
+                           const void *zero, bool scale_moves, bool zero_moves);
 
 /* The ends are whole, so that clamping may come before rounding; then adding 1.5 * 2^23 leaves no
  * room for a fraction and rounds half to even. The first clamp says `>=`: a NaN takes the low end. */
@@ -36,18 +36,18 @@ typedef void linear_kernel(void *to, const void *from, int64_t n, const float *s
 
 #define QUANTIZE(name, T, Q, lowest, highest)                                                      \
     static void name(void *to_, const void *from_, int64_t n, const float *scale,                  \
-                     const void *zero_, bool moves)                                                \
+                     const void *zero_, bool scale_moves, bool zero_moves)                         \
     {                                                                                              \
         Q *to = to_;                                                                               \
         const T *from = from_;                                                                     \
         const Q *zero = zero_;                                                                     \
-        if (moves && zero) {                                                                       \
+        const float of_all = scale[0];                                                             \
+        const Q at = zero[0];                                                                      \
+        if (zero_moves) {                                                                          \
             OZ_EACH(i, n) { QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / scale[i], zero[i]) } \
-        } else if (moves) {                                                                        \
-            OZ_EACH(i, n) { QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / scale[i], 0) }       \
+        } else if (scale_moves) {                                                                  \
+            OZ_EACH(i, n) { QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / scale[i], at) }      \
         } else {                                                                                   \
-            const float of_all = scale[0];                                                         \
-            const Q at = zero ? zero[0] : 0;                                                       \
             OZ_EACH(i, n) { QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / of_all, at) }        \
         }                                                                                          \
     }
@@ -58,20 +58,20 @@ QUANTIZE(quantize_i32_i8, int32_t, int8_t, INT8_MIN, INT8_MAX)
 
 #define DEQUANTIZE(name, Q, W)                                                                     \
     static void name(void *to_, const void *from_, int64_t n, const float *scale,                  \
-                     const void *zero_, bool moves)                                                \
+                     const void *zero_, bool scale_moves, bool zero_moves)                         \
     {                                                                                              \
         float *to = to_;                                                                           \
         const Q *from = from_;                                                                     \
         const Q *zero = zero_;                                                                     \
-        if (moves && zero) {                                                                       \
+        const float of_all = scale[0];                                                             \
+        const W at = zero[0];                                                                      \
+        if (zero_moves) {                                                                          \
             OZ_EACH(i, n)                                                                          \
             to[i] = (float)((W)from[i] - (W)zero[i]) * scale[i];                                   \
-        } else if (moves) {                                                                        \
+        } else if (scale_moves) {                                                                  \
             OZ_EACH(i, n)                                                                          \
-            to[i] = (float)from[i] * scale[i];                                                     \
+            to[i] = (float)((W)from[i] - at) * scale[i];                                           \
         } else {                                                                                   \
-            const float of_all = scale[0];                                                         \
-            const W at = zero ? zero[0] : 0;                                                       \
             OZ_EACH(i, n)                                                                          \
             to[i] = (float)((W)from[i] - at) * of_all;                                             \
         }                                                                                          \
@@ -165,13 +165,15 @@ static void apply(linear_kernel *kernel, const struct scales *at, const struct o
     /* Along the last axis one scale each: then the run is that axis. */
     const bool along = at->inner == 1 && at->block == 1 && at->block_step == 1 && !at->inner_step;
     const int64_t n = along ? at->size : at->inner, runs = along ? 1 : at->size;
-    const char *from = in->data, *zeros = zero ? zero->data : NULL;
+    const bool moves = along || at->inner_step;
+    const int32_t none = 0; /* zero of any type */
+    const char *from = in->data, *zeros = zero ? zero->data : (const void *)&none;
     char *to = out->data;
     for (int64_t o = 0; o < at->outer; o++)
         for (int64_t d = 0; d < runs; d++) {
             const int64_t s = o * at->outer_step + d / at->block * at->block_step;
-            kernel(to, from, n, scale->f32 + s, zeros ? zeros + (size_t)s * zero_bytes : NULL,
-                   along || at->inner_step);
+            kernel(to, from, n, scale->f32 + s, zeros + (size_t)s * zero_bytes, moves,
+                   moves && zero);
             from += (size_t)n * in_bytes;
             to += (size_t)n * out_bytes;
         }
@@ -273,7 +275,7 @@ static enum oz_status run_dynamic(struct oz_exec *exec, const struct oz_node *no
     const float at = oz_round_even_f32((0.0f - low) / width);
     scale->f32[0] = width;
     zero->u8[0] = at >= 0 ? (uint8_t)(at > 255.0f ? 255.0f : at) : 0;
-    if (in->n) quantize_f32_u8(out->u8, in->f32, in->n, scale->f32, zero->u8, false);
+    if (in->n) quantize_f32_u8(out->u8, in->f32, in->n, scale->f32, zero->u8, false, false);
     return OZ_OK;
 }
 
