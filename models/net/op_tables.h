@@ -5,7 +5,9 @@
 #include "models/net/op.h"
 
 /* family: const struct oz_op oz_ops_<family>[] in models/net/op_<family>.c */
-#define OZ_OP_TABLE_MAP(X) X(control)
+#define OZ_OP_TABLE_MAP(X)                                                                         \
+    X(control)                                                                                     \
+    X(arithmetic) X(math) X(activation) X(softmax) X(logic) X(cast) X(reduce) X(quantize)
 
 #define X(family) extern const struct oz_op oz_ops_##family[];
 OZ_OP_TABLE_MAP(X)
