@@ -70,7 +70,7 @@ enum oz_status oz_window_axes(const struct oz_window_form *form, const struct oz
         if (axis->size < 1 || axis->size > OZ_WINDOW_SIZE_MAX)
             OZ_FAIL(err, OZ_MODEL, "the window's size along spatial axis %zu is %lld", d,
                     (long long)axis->size);
-        if (axis->in > OZ_TENSOR_ELEMENTS_MAX)
+        if (axis->in < 1 || axis->in > OZ_TENSOR_ELEMENTS_MAX)
             OZ_FAIL(err, OZ_MODEL, "the input's spatial axis %zu has %lld elements", d,
                     (long long)axis->in);
         if (form->stride.n) axis->stride = form->stride.v[d];

@@ -5,7 +5,7 @@
  * Layout: inputs are [batch x channels x spatial axes]. Bodies are written for three spatial axes;
  * of fewer, the leading ones have size 1, window 1 and stride 1.
  * Threads: none of this is shared while it changes. Ownership: a form borrows from the net.
- * Limits: 1 to 3 spatial axes; sizes, steps and padding up to OZ_WINDOW_SIZE_MAX, so that no product
+ * Limits: 1 to 3 spatial axes, none of them empty; sizes, steps and padding up to OZ_WINDOW_SIZE_MAX, so that no product
  * of two of them overflows.
  * Source: the operators' reference, Conv and MaxPool; ceil_mode as since opset 22, which is what
  * PyTorch and ONNX Runtime compute for older ones, too. */
@@ -82,14 +82,12 @@ static inline void oz_window_taps(const struct oz_window_axis *axis, int64_t pla
                                   int64_t *ret_first, int64_t *ret_end)
 {
     int64_t start = place * axis->stride - axis->front;
-    int64_t first = 0, end = axis->size;
-    if (axis->dilation == 1) {
-        first = start < 0 ? -start : 0;
-        end = OZ_MIN(end, axis->in - start);
-    } else {
-        if (start < 0) first = oz_div_up(-start, axis->dilation);
-        end = OZ_MIN(end, oz_div_up(axis->in - start, axis->dilation));
+    int64_t first = start < 0 ? -start : 0, end = axis->in - start;
+    if (axis->dilation != 1) {
+        first = oz_div_up(first, axis->dilation);
+        end = oz_div_up(end, axis->dilation);
     }
+    end = OZ_MIN(axis->size, end);
     *ret_first = first;
     *ret_end = OZ_MAX(first, end);
 }
@@ -99,8 +97,12 @@ static inline void oz_window_places(const struct oz_window_axis *axis, int64_t t
                                     int64_t *ret_first, int64_t *ret_end)
 {
     int64_t start = tap * axis->dilation - axis->front; /* on the input, at place 0 */
-    int64_t first = start < 0 ? oz_div_up(-start, axis->stride) : 0;
-    int64_t end = OZ_MIN(axis->out, oz_div_up(axis->in - start, axis->stride));
+    int64_t first = start < 0 ? -start : 0, end = axis->in - start;
+    if (axis->stride != 1) {
+        first = oz_div_up(first, axis->stride);
+        end = oz_div_up(end, axis->stride);
+    }
+    end = OZ_MIN(axis->out, end);
     *ret_first = first;
     *ret_end = OZ_MAX(first, end);
 }
