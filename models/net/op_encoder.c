@@ -1,8 +1,8 @@
 /* LabelEncoder (all its forms) and OneHotEncoder: a key's value, or a key's place.
  *
  * Keys are looked up in a table (key_table.h) with int32 widened to int64 and float to double, so
- * that one table serves each pair. Of equal keys the first counts in a LabelEncoder from opset 2 on
- * and the last before and in a OneHotEncoder; NaN is a key from opset 4 on. So does ONNX Runtime. */
+ * that one table serves each pair. Of equal keys the first counts in a LabelEncoder from opset 2
+ * on, the last before and in a OneHotEncoder; NaN is a key from opset 4 on. So does ONNX Runtime. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -123,9 +123,11 @@ static enum oz_status run_vectorizer(struct oz_exec *exec, const struct oz_node 
 {
     const struct vectorizer *vectorizer = node->state;
     struct oz_tensor *y;
-    int64_t n_rows = 0, n;
+    int64_t n_rows = 0, n = 0;
     for (uint32_t i = 0; i < node->n_inputs; i++) {
-        OZ_TRY(check_part(oz_exec_in(exec, node, i), &n, err));
+        const struct oz_tensor *x = oz_exec_in(exec, node, i);
+        if (!x) OZ_FAIL(err, OZ_MODEL, "input %u is left out", i);
+        OZ_TRY(check_part(x, &n, err));
         if (i && n != n_rows)
             OZ_FAIL(err, OZ_MODEL, "the inputs have %lld and %lld rows", (long long)n_rows,
                     (long long)n);
@@ -178,6 +180,7 @@ static enum oz_status compile_zip_map(struct oz_net *net, struct oz_node *node,
     const struct oz_str *names;
     OZ_TRY(
         read_map_keys(net, node, "classlabels_int64s", "classlabels_strings", &keys, &names, err));
+    if (node->output[0] == OZ_NO_VALUE) return OZ_OK;
     struct oz_value *z = &net->value[node->output[0]];
     z->is_map = true;
     z->column = names;

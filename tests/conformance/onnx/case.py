@@ -22,6 +22,6 @@ class Case:
     atol: float
     # Rows whose label may differ, because the two best scores are closer than the bound above.
     ties: int = 0
-    # Where ONNX Runtime and the framework are known to disagree: why, and which of them we follow.
-    # "" means that ONNX Runtime must be within the bound as well.
+    # Where ONNX Runtime and the framework are known to disagree: why, and which of them we follow; that
+    # one's answers are `expected`. "": both must be within the bound.
     disagreement: str = ""
