@@ -43,7 +43,7 @@ bool oz_exec_is_dry(const struct oz_exec *exec, const struct oz_node *node)
     if (!exec->planner) return false;
     for (uint32_t i = 0; i < node->n_inputs; i++) {
         const struct oz_tensor *in = oz_exec_in(exec, node, i);
-        if (in && (in->loose || (!in->data && in->n))) return true;
+        if (in && (in->loose || !in->data)) return true;
     }
     return false;
 }
