@@ -11,6 +11,7 @@
     X(cast)                                                                                        \
     X(control)                                                                                     \
     X(conv)                                                                                        \
+    X(dense)                                                                                       \
     X(encoder)                                                                                     \
     X(feature)                                                                                     \
     X(fill)                                                                                        \
@@ -23,6 +24,7 @@
     X(order)                                                                                       \
     X(pad)                                                                                         \
     X(pool)                                                                                        \
+    X(product)                                                                                     \
     X(quantize)                                                                                    \
     X(recurrent)                                                                                   \
     X(reduce)                                                                                      \
