@@ -26,6 +26,7 @@
     X(pool)                                                                                        \
     X(product)                                                                                     \
     X(quantize)                                                                                    \
+    X(quantized_product)                                                                           \
     X(recurrent)                                                                                   \
     X(reduce)                                                                                      \
     X(scaler)                                                                                      \
