@@ -4,12 +4,10 @@
  * Gemm's alpha goes into the weights, and its beta * C is where the chains of sums begin, so that
  * one product gives the result and a row of it never depends on the others. */
 #include "models/net/op_tables.h"
-#include <string.h>
 #include "models/net/elementwise.h"
 #include "models/net/matmul_shape.h"
+#include "models/net/matrix_product.h"
 #include "models/net/op_dense.h"
-
-enum { SERVED = 1u << OZ_DTYPE_F32 | 1u << OZ_DTYPE_F64 | 1u << OZ_DTYPE_I32 | 1u << OZ_DTYPE_I64 };
 
 struct product_state {
     float alpha, beta;
@@ -17,37 +15,12 @@ struct product_state {
     const float *packed; /* alpha * b, or NULL */
 };
 
-/* A matrix of which element [i][j] is at i * row + j * column. */
-struct matrix {
-    const void *data;
-    size_t row, column;
-};
-
-static struct matrix matrix_of(const struct oz_tensor *tensor, bool is_turned)
+static struct oz_matrix matrix_of(const struct oz_tensor *tensor, bool is_turned)
 {
     size_t columns = (size_t)tensor->dim[1];
-    return is_turned ? (struct matrix){tensor->data, 1, columns}
-                     : (struct matrix){tensor->data, columns, 1};
+    return is_turned ? (struct oz_matrix){tensor->data, 1, columns}
+                     : (struct oz_matrix){tensor->data, columns, 1};
 }
-
-/* ---- whole numbers ---- */
-
-/* c = alpha * a * b + c, modulo 2^bits. */
-#define WHOLE_PRODUCT(name, T)                                                                     \
-    static void name(size_t m, size_t n, size_t k, struct matrix a, struct matrix b, T alpha,      \
-                     void *c_)                                                                     \
-    {                                                                                              \
-        const T *a_data = a.data, *b_data = b.data;                                                \
-        T *c = c_;                                                                                 \
-        for (size_t i = 0; i < m; i++, c += n)                                                     \
-            for (size_t x = 0; x < k; x++) {                                                       \
-                const T by = alpha * a_data[i * a.row + x * a.column];                             \
-                const T *b_row = b_data + x * b.row;                                               \
-                for (size_t j = 0; j < n; j++) c[j] += by * b_row[j * b.column];                   \
-            }                                                                                      \
-    }
-WHOLE_PRODUCT(product_i32, uint32_t)
-WHOLE_PRODUCT(product_i64, uint64_t)
 
 /* ---- Gemm ---- */
 
@@ -91,7 +64,8 @@ static enum oz_status check_gemm(const struct oz_exec *exec, const struct oz_nod
     const struct oz_tensor *c = oz_exec_in(exec, node, 2);
     struct gemm g = {.state = node->state, .a = a, .b = b, .c = c};
     char a_words[OZ_TENSOR_WORDS_BYTES], b_words[OZ_TENSOR_WORDS_BYTES];
-    if (!(SERVED >> a->dtype & 1)) return oz_refuse_dtype("its input", a->dtype, SERVED, err);
+    if (!(OZ_PRODUCT_DTYPES >> a->dtype & 1))
+        return oz_refuse_dtype("its input", a->dtype, OZ_PRODUCT_DTYPES, err);
     OZ_TRY(oz_same_dtype(a, b, err));
     if (c) OZ_TRY(oz_same_dtype(a, c, err));
     bool fits = a->rank == 2 && b->rank == 2;
@@ -134,7 +108,8 @@ FILL_START(start_i64, uint64_t, uint64_t)
 
 /* to[rows x columns] = factor * from, which lies turned. */
 #define TURN(name, T)                                                                              \
-    static void name(const struct matrix *from, size_t rows, size_t columns, T factor, void *to_)  \
+    static void name(const struct oz_matrix *from, size_t rows, size_t columns, T factor,          \
+                     void *to_)                                                                    \
     {                                                                                              \
         const T *data = from->data;                                                                \
         T *to = to_;                                                                               \
@@ -149,7 +124,7 @@ static void gemm_f32(const struct gemm *g, void *a_memory, void *b_memory, float
 {
     const struct oz_net_kernels *kernels = oz_net_kernels();
     const struct product_state *state = g->state;
-    struct matrix a = matrix_of(g->a, state->a_turned), b = matrix_of(g->b, state->b_turned);
+    struct oz_matrix a = matrix_of(g->a, state->a_turned), b = matrix_of(g->b, state->b_turned);
     if (state->a_turned) {
         turn_f32(&a, g->m, g->k, 1, a_memory);
         a.data = a_memory;
@@ -178,8 +153,8 @@ static void gemm_f32(const struct gemm *g, void *a_memory, void *b_memory, float
 
 static void gemm_f64(const struct gemm *g, void *a_memory, void *b_memory, double *y)
 {
-    struct matrix a = matrix_of(g->a, g->state->a_turned);
-    struct matrix b = matrix_of(g->b, g->state->b_turned);
+    struct oz_matrix a = matrix_of(g->a, g->state->a_turned);
+    struct oz_matrix b = matrix_of(g->b, g->state->b_turned);
     if (g->state->a_turned) {
         turn_f64(&a, g->m, g->k, 1, a_memory);
         a.data = a_memory;
@@ -208,14 +183,14 @@ static enum oz_status gemm_whole(const struct gemm *g, struct oz_tensor *y, stru
     OZ_TRY(whole("alpha", g->state->alpha, &alpha, err));
     OZ_TRY(whole("beta", g->state->beta, &beta, err));
     if (!y->data) return OZ_OK;
-    struct matrix a = matrix_of(g->a, g->state->a_turned);
-    struct matrix b = matrix_of(g->b, g->state->b_turned);
+    struct oz_matrix a = matrix_of(g->a, g->state->a_turned);
+    struct oz_matrix b = matrix_of(g->b, g->state->b_turned);
     if (y->dtype == OZ_DTYPE_I32) {
         start_i32(g, (uint32_t)beta, y->data);
-        product_i32(g->m, g->n, g->k, a, b, (uint32_t)alpha, y->data);
+        oz_matrix_add_i32(g->m, g->n, g->k, a, b, (uint32_t)alpha, y->data);
     } else {
         start_i64(g, (uint64_t)beta, y->data);
-        product_i64(g->m, g->n, g->k, a, b, (uint64_t)alpha, y->data);
+        oz_matrix_add_i64(g->m, g->n, g->k, a, b, (uint64_t)alpha, y->data);
     }
     return OZ_OK;
 }
@@ -251,33 +226,22 @@ static void matmul_at(const struct product_state *state, const struct oz_matmul 
                       const struct oz_matmul_at *at, const struct oz_tensor *a,
                       const struct oz_tensor *b, struct oz_tensor *y)
 {
-    const struct oz_net_kernels *kernels = oz_net_kernels();
     size_t m = s->m, n = s->n, k = s->k, bytes = oz_dtype_bytes((enum oz_dtype)a->dtype);
     const void *a_at = (const char *)a->data + at->a * m * k * bytes;
     const void *b_at = (const char *)b->data + at->b * k * n * bytes;
     void *y_at = (char *)y->data + at->y * m * n * bytes;
-    struct matrix a_matrix = {a_at, k, 1}, b_matrix = {b_at, n, 1};
-    switch (a->dtype) {
-    case OZ_DTYPE_F32:
-        if (state->packed)
-            kernels->dense_f32_packed(m, n, k, a_at, k, state->packed, NULL, 0, NULL, y_at, n);
-        else
-            kernels->dense_f32_plain(m, n, k, a_at, k, b_at, n, NULL, 0, NULL, y_at, n);
-        break;
-    case OZ_DTYPE_F64: kernels->dense_f64_plain(m, n, k, a_at, k, b_at, n, NULL, 0, y_at, n); break;
-    case OZ_DTYPE_I32:
-        memset(y_at, 0, m * n * bytes);
-        product_i32(m, n, k, a_matrix, b_matrix, 1, y_at);
-        break;
-    default: memset(y_at, 0, m * n * bytes); product_i64(m, n, k, a_matrix, b_matrix, 1, y_at);
-    }
+    if (state->packed)
+        oz_net_kernels()->dense_f32_packed(m, n, k, a_at, k, state->packed, NULL, 0, NULL, y_at, n);
+    else
+        oz_matrix_product((enum oz_dtype)a->dtype, m, n, k, a_at, b_at, y_at);
 }
 
 static enum oz_status run_matmul(struct oz_exec *exec, const struct oz_node *node,
                                  struct oz_error *err)
 {
     const struct oz_tensor *a = oz_exec_in(exec, node, 0), *b = oz_exec_in(exec, node, 1);
-    if (!(SERVED >> a->dtype & 1)) return oz_refuse_dtype("its input", a->dtype, SERVED, err);
+    if (!(OZ_PRODUCT_DTYPES >> a->dtype & 1))
+        return oz_refuse_dtype("its input", a->dtype, OZ_PRODUCT_DTYPES, err);
     OZ_TRY(oz_same_dtype(a, b, err));
     struct oz_matmul shape;
     OZ_TRY(oz_matmul_shape(a, b, &shape, err));

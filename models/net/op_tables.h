@@ -12,6 +12,7 @@
     X(control)                                                                                     \
     X(conv)                                                                                        \
     X(dense)                                                                                       \
+    X(einsum)                                                                                      \
     X(encoder)                                                                                     \
     X(feature)                                                                                     \
     X(fill)                                                                                        \
