@@ -5,7 +5,7 @@
 #include "models/net/op.h"
 
 /* family: const struct oz_op oz_ops_<family>[] in models/net/op_<family>.c */
-#define OZ_OP_TABLE_MAP(X) X(control)
+#define OZ_OP_TABLE_MAP(X) X(control) X(tree)
 
 #define X(family) extern const struct oz_op oz_ops_##family[];
 OZ_OP_TABLE_MAP(X)

@@ -249,7 +249,8 @@ enum oz_status oz_tree_run(struct oz_exec *exec, const struct oz_node *node, str
     OZ_TRY(oz_exec_scratch(
         exec, node, (size_t)forest->n_groups * OZ_FOREST_TILE_ROWS * sizeof(double), &scores, err));
     OZ_TRY(oz_exec_scratch(exec, node, (size_t)forest->n_groups * sizeof(double), &score, err));
-    if (oz_exec_is_dry(exec, node) || !to.score->data) return OZ_OK;
+    if (!to.score->data || (to.label && !to.label->data)) return OZ_OK;
+    if (!forest_scratch || !scores || !score) return OZ_OK;
     for (int64_t row = 0; row < x->dim[0]; row += OZ_FOREST_TILE_ROWS) {
         struct oz_forest_rows rows;
         size_t n_rows = (size_t)OZ_MIN(x->dim[0] - row, (int64_t)OZ_FOREST_TILE_ROWS);
