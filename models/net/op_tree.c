@@ -10,14 +10,13 @@ enum oz_status oz_tree_keep(struct oz_net *net, struct oz_forest *forest,
     return memory ? OZ_OK : oz_no_memory(err);
 }
 
-static enum oz_status get_post(struct oz_node *node, enum oz_tree_post *ret_post,
+static enum oz_status get_post(struct oz_node *node, enum oz_post_transform *ret_post,
                                struct oz_error *err)
 {
-    static const char *const words[] = {"NONE",         "SOFTMAX", "LOGISTIC",
-                                        "SOFTMAX_ZERO", "PROBIT",  NULL};
     int post;
-    OZ_TRY(oz_attr_choice(node, "post_transform", words, OZ_TREE_NONE, &post, err));
-    *ret_post = (enum oz_tree_post)post;
+    OZ_TRY(
+        oz_attr_choice(node, "post_transform", oz_post_transform_words, OZ_POST_NONE, &post, err));
+    *ret_post = (enum oz_post_transform)post;
     return OZ_OK;
 }
 
@@ -147,12 +146,12 @@ static enum oz_status compile_ensemble(struct oz_net *net, struct oz_node *node,
     if (!state) return oz_no_memory(err);
     state->gives_input_type = true;
     OZ_TRY(oz_tree_read_ensemble(node, &forest, &post, err));
-    if (post < OZ_TREE_NONE || post > OZ_TREE_PROBIT) {
+    if (post < OZ_POST_NONE || post > OZ_POST_PROBIT) {
         oz_forest_free(forest);
         OZ_FAIL(err, OZ_MODEL, "its attribute `post_transform` is %lld, served are 0 to 4",
                 (long long)post);
     }
-    state->rule.post = (enum oz_tree_post)post;
+    state->rule.post = (enum oz_post_transform)post;
     return oz_tree_keep(net, forest, &state->forest, err);
 }
 
@@ -219,7 +218,7 @@ static void put_rows(const struct oz_tree_state *state, const struct outputs *to
         if (state->is_classifier)
             put_label(state, to, at, oz_tree_classify(&state->rule, score, n));
         else
-            oz_tree_transform(state->rule.post, score, n);
+            oz_post_transform_f64(state->rule.post, score, 1, n);
         if (to->score->dtype == OZ_DTYPE_F64)
             for (size_t g = 0; g < n; g++)
                 to->score->f64[at * (int64_t)n + (int64_t)g] = score[g] + 0.0;

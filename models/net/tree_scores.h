@@ -1,23 +1,9 @@
-/* What ai.onnx.ml makes of the sums of trees: post transforms, and a classifier's labels and
- * probabilities. Everything is computed in doubles and rounded once, by whoever stores it.
+/* What a tree classifier of ai.onnx.ml makes of the sums of its trees: a label and scores.
  * Threads: any; no memory. Source: ONNX's operators (ai.onnx.ml), and where they leave open what a
  * binary classifier answers, ONNX Runtime; models/FOREST.md says where the two differ. */
 #ifndef OZ_MODELS_NET_TREE_SCORES_H
 #define OZ_MODELS_NET_TREE_SCORES_H
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-enum oz_tree_post { /* the numbers are those of TreeEnsemble's post_transform */
-                    OZ_TREE_NONE,
-                    OZ_TREE_SOFTMAX,
-                    OZ_TREE_LOGISTIC,
-                    OZ_TREE_SOFTMAX_ZERO,
-                    OZ_TREE_PROBIT
-};
-
-/* score[n] in place. One score: only PROBIT changes it, as in ONNX Runtime. */
-void oz_tree_transform(enum oz_tree_post post, double *score, size_t n);
+#include "models/net/post_transform.h"
 
 enum oz_tree_labels {
     OZ_TREE_LABELS_BEST,   /* the class with the greatest score; the first of equals */
@@ -28,7 +14,7 @@ enum oz_tree_labels {
 };
 struct oz_tree_rule {
     enum oz_tree_labels labels;
-    enum oz_tree_post post;
+    enum oz_post_transform post;
     bool is_positive; /* no weight is negative: scores are probabilities */
     bool in_doubles;  /* weights are doubles; else labels are decided by scores rounded to floats */
 };
