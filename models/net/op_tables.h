@@ -34,7 +34,8 @@
     X(scatter)                                                                                     \
     X(shape)                                                                                       \
     X(softmax)                                                                                     \
-    X(svm)
+    X(svm)                                                                                         \
+    X(tree)
 
 #define X(family) extern const struct oz_op oz_ops_##family[];
 OZ_OP_TABLE_MAP(X)
