@@ -149,7 +149,7 @@ static enum oz_status texts_to_numbers(const struct oz_tensor *in, struct oz_ten
     return OZ_OK;
 }
 
-static size_t word(char *to, const char *word)
+static size_t put(char *to, const char *word)
 {
     memcpy(to, word, strlen(word));
     return strlen(word);
@@ -159,8 +159,8 @@ static size_t format(const struct oz_tensor *in, int64_t i, char to[OZ_NUMBER_BY
 {
     if (in->dtype == OZ_DTYPE_I64) return oz_format_i64(to, in->i64[i]);
     const double v = oz_tensor_f64_at(in, i);
-    if (isnan(v)) return word(to, "NaN");
-    if (isinf(v)) return word(to, v < 0 ? "-INF" : "INF");
+    if (isnan(v)) return put(to, "NaN");
+    if (isinf(v)) return put(to, v < 0 ? "-INF" : "INF");
     return in->dtype == OZ_DTYPE_F32 ? oz_format_float(to, in->f32[i]) : oz_format_double(to, v);
 }
 
