@@ -6,7 +6,9 @@ empty tensors. Where ONNX Runtime does not serve a type, the onnx package's refe
 
 Usage: make_elementwise_cases.py > elementwise_cases.inc
 Needs: onnx 1.19.1, onnxruntime 1.32.0, numpy."""
+import math
 import sys
+import textwrap
 
 import numpy as np
 import onnxruntime
@@ -26,13 +28,13 @@ names = set()
 
 def number(v, dtype):
     if dtype == "object":
-        return f'{{"{v}", {len(v)}}}'
+        return '{"' + v.replace(" ", "\\040") + f'", {len(v)}}}'  # a blank would invite a line break
     if dtype in ("float32", "float64"):
         if np.isnan(v):
             return "NAN"
         if np.isinf(v):
             return "-INFINITY" if v < 0 else "INFINITY"
-        return float(v).hex() + ("f" if dtype == "float32" else "")
+        return f"{v!s}f" if dtype == "float32" else repr(float(v))
     if dtype == "int64":
         return "INT64_MIN" if v == -2**63 else f"{v}"
     return "INT32_MIN" if v == -2**31 else f"{int(v)}"
@@ -40,17 +42,17 @@ def number(v, dtype):
 
 def tensor(array):
     if array is None:
-        return "{.is_left_out = true}"
+        return "{.dtype = OZ_DTYPE_COUNT}"
     dtype = array.dtype.name
     ours, _, c = TYPES[dtype]
-    values = ", ".join(number(v, dtype) for v in array.reshape(-1)) or "{0}"
+    values = ", ".join(number(v, dtype) for v in array.reshape(-1)) or "0"
     dims = ", ".join(map(str, array.shape)) or "0"
     return (f"{{.dtype = OZ_DTYPE_{ours}, .rank = {array.ndim}, .dim = {{{dims}}}, .n = {array.size}, "
             f".data = ({c}[]){{{values}}}}}")
 
 
 def attribute(name, v):
-    field = {"INT": f".i = {v}", "FLOAT": f".f = {number(np.float32(v), 'float32')}" if isinstance(v, float) else "",
+    field = {"INT": f".i = {v}", "FLOAT": f".f = {v}f" if isinstance(v, float) else "",
              "STRING": f'.s = {{"{v}", {len(str(v))}}}',
              "INTS": f".n = {len(v)}, .ints = (int64_t[]){{{', '.join(map(str, v)) or '0'}}}"
              if isinstance(v, list) else ""}[KINDS[type(v)]]
@@ -65,9 +67,10 @@ def by_onnxruntime(model, feed):
     return session.run(None, feed)
 
 
-def case(name, op, opset, inputs, n_outputs=1, reference=False, **attributes):
+def case(name, op, opset, inputs, n_outputs=1, reference=False, exact=None, **attributes):
     assert name not in names, name
     names.add(name)
+    inputs = [None if x is None else np.asarray(x) for x in inputs]
     args = ["" if x is None else f"x{i}" for i, x in enumerate(inputs)]
     outputs = [f"y{k}" for k in range(n_outputs)]
     graph = helper.make_graph(
@@ -76,7 +79,9 @@ def case(name, op, opset, inputs, n_outputs=1, reference=False, **attributes):
          if x is not None], [helper.make_empty_tensor_value_info(y) for y in outputs])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     feed = {a: x for a, x in zip(args, inputs) if x is not None}
-    if not reference:
+    if exact:
+        results = exact
+    elif not reference:
         try:
             results = by_onnxruntime(model, feed)
         except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
@@ -92,11 +97,13 @@ def case(name, op, opset, inputs, n_outputs=1, reference=False, **attributes):
              ".output = {" + ", ".join(map(tensor, results)) + "}"]
     if reference:
         print("/* by the reference */")
-    print("{" + ",\n ".join(p for p in parts if p) + "},")
+    text = "{" + ",\n ".join(p for p in parts if p) + "},"
+    print("\n".join(textwrap.fill(line, 118, subsequent_indent="  ", break_long_words=False,
+                                  break_on_hyphens=False) for line in text.split("\n")))
 
 
 def floats(*shape, dtype="float32", scale=2.0):
-    return (random.standard_normal(shape) * scale).astype(dtype)
+    return np.round(random.standard_normal(shape) * scale, 2).astype(dtype)
 
 
 def integers(*shape, dtype="int32", low=-9, high=10):
@@ -108,7 +115,7 @@ def softmaxes():
         for axis in (0, 1, 2, -1):
             case(f"{op} 11 axis {axis}", op, 11, [floats(2, 3, 5)], axis=axis)
         case(f"{op} 7 default", op, 7, [floats(3, 2, 4)])
-        case(f"{op} 13 side by side", op, 13, [floats(2, 11, 70)], axis=1)
+        case(f"{op} 13 side by side", op, 13, [floats(1, 10, 67)], axis=1)
         case(f"{op} 13 long", op, 13, [floats(2, 37)])
         case(f"{op} 13 double", op, 13, [floats(3, 9, 2, dtype="float64")], axis=-2)
         case(f"{op} 13 empty", op, 13, [floats(0, 4)])
@@ -122,7 +129,8 @@ def clips():
     case("Clip 6 min", "Clip", 6, [x], min=-1.5)
     case("Clip 6 default", "Clip", 6, [x])
     case("Clip 11 max", "Clip", 11, [x, None, np.array(2, np.float32)])
-    case("Clip 11 none", "Clip", 11, [x[:5]])
+    case("Clip 11 none", "Clip", 11, [x])
+    case("Clip 12 none int32", "Clip", 12, [integers(5)])
     case("Clip 12 crossed", "Clip", 12, [floats(5), np.array(2, np.float32), np.array(-2, np.float32)])
     for dtype in ("float64", "int32", "int64", "uint8", "int8"):
         case(f"Clip 12 {dtype}", "Clip", 12, [np.arange(9).reshape(3, 3).astype(dtype), np.array(2, dtype),
@@ -144,10 +152,11 @@ def reductions():
         case(f"{op} 13 scalar", op, 13, [x[0, 0, 0].reshape(())])
         long = floats(2, 83, scale=0.5)
         case(f"{op} 13 long", op, 18, [np.abs(long) if op == "ReduceLogSum" else long, np.array([1])])
-        wide = floats(3, 2, 70, scale=0.5, dtype="float64")
+        wide = floats(2, 67, scale=0.5, dtype="float64")
         case(f"{op} 18 double", op, 18, [np.abs(wide) if op == "ReduceLogSum" else wide, np.array([0])])
         whole = integers(3, 4, 2, low=1, high=6)
-        case(f"{op} 18 int32", op, 18, [whole, np.array([1])], keepdims=0))
+        if op != "ReduceLogSumExp":  # of integers, ONNX Runtime cuts each exponential off
+            case(f"{op} 18 int32", op, 18, [whole, np.array([1])], keepdims=0)
     for op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSumSquare"):
         case(f"{op} 18 int64", op, 18, [integers(4, 3, dtype="int64"), np.array([0])])
     case("ReduceL1 18 int64", "ReduceL1", 18, [integers(4, 3, dtype="int64"), np.array([0])], reference=True)
@@ -155,7 +164,7 @@ def reductions():
         for dtype in ("uint8", "int8"):
             case(f"{op} 12 {dtype}", op, 12, [integers(4, 3, dtype=dtype, low=-100, high=100)], axes=[0])
         case(f"{op} 20 bool", op, 20, [np.array([[True, False], [True, True], [False, False]]), np.array([1])])
-    case("ReduceSum 11 wraps", "ReduceSum", 11, [np.array([2**31 - 1, 1, 5], np.int32)])
+    case("ReduceSum 11 wraps", "ReduceSum", 11, [np.array([2**31 - 1, 1, 5], np.int32)], reference=True)
     case("ReduceMean 11 negative", "ReduceMean", 11, [np.array([-3, -4, -4], np.int32)])
     case("ReduceSum 13 nothing", "ReduceSum", 13, [floats(2, 0, 3), np.array([1])])
     case("ReduceProd 18 nothing", "ReduceProd", 18, [floats(2, 0, 3), np.array([1])], reference=True)
@@ -208,26 +217,54 @@ def functions():
             v = x.astype(dtype)
             if op in ("Sin", "Cos"):
                 v = v[np.abs(v) < 10]
-            case(f"{op} {max(opset, 7)} {dtype}", op, max(opset, 7), [v])
+            # Of doubles neither ONNX Runtime nor the reference gives more than seven digits.
+            exact = [np.vectorize(math.erf)(v)] if op == "Erf" and dtype == "float64" else None
+            case(f"{op} {max(opset, 7)} {dtype}", op, max(opset, 7), [v], exact=exact)
     for op, opset in (("Neg", 7), ("Abs", 7), ("Sign", 9)):
         for dtype in ("int32", "int64", "int8"):
             case(f"{op} {opset} {dtype}", op, opset, [integers(5, dtype=dtype)])
     case("Sign 9 float32", "Sign", 9, [x[:-1].astype(np.float32)])
 
 
+def softplus(x):
+    return math.log1p(math.exp(-abs(x))) + max(x, 0)
+
+
+# The formulas, for doubles: ONNX Runtime serves few of them, and the reference has constants in float.
+IN_DOUBLE = {
+    "LeakyRelu": lambda x, alpha: x if x >= 0 else alpha * x,
+    "Elu": lambda x, alpha: x if x >= 0 else alpha * math.expm1(x),
+    "Selu": lambda x, alpha, gamma: gamma * (x if x >= 0 else alpha * math.expm1(x)),
+    "ThresholdedRelu": lambda x, alpha: x if x > alpha else 0,
+    "HardSigmoid": lambda x, alpha, beta: min(max(alpha * x + beta, 0), 1),
+    "HardSwish": lambda x: x * min(max(x / 6 + 0.5, 0), 1),
+    "Mish": lambda x: x * math.tanh(softplus(x)),
+    "Softplus": softplus,
+    "Softsign": lambda x: x / (1 + abs(x)),
+    "Gelu none": lambda x: 0.5 * x * math.erfc(-x / math.sqrt(2)),
+    "Gelu tanh": lambda x: 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+}
+
+
+def in_double(op, x, attributes):
+    formula = IN_DOUBLE.get(f"{op} {attributes.get('approximate', '')}".strip())
+    numbers = {k: float(np.float32(v)) for k, v in attributes.items() if isinstance(v, float)}
+    return [np.array([formula(v, **numbers) for v in x], np.float64)] if formula else None
+
+
 def activations():
     x = np.concatenate([np.linspace(-9, 9, 37), [-40, 40, -0.0, 100, -100]])
-    for op, opset, attributes, no_double in (
-            ("Relu", 7, {}, False), ("LeakyRelu", 7, {"alpha": 0.3}, True), ("Elu", 7, {"alpha": 1.7}, True),
-            ("Selu", 7, {"alpha": 2.0, "gamma": 3.0}, True), ("Celu", 12, {"alpha": 2.0}, True),
-            ("ThresholdedRelu", 10, {"alpha": 2.0}, True), ("Sigmoid", 7, {}, False),
-            ("HardSigmoid", 7, {"alpha": 0.3, "beta": 0.4}, True), ("HardSwish", 14, {}, True), ("Mish", 18, {}, True),
-            ("Tanh", 7, {}, False), ("Softplus", 7, {}, True), ("Softsign", 7, {}, True),
-            ("Gelu", 20, {"approximate": "none"}, True), ("Gelu", 20, {"approximate": "tanh"}, True)):
+    for op, opset, attributes in (
+            ("Relu", 7, {}), ("LeakyRelu", 7, {"alpha": 0.3}), ("Elu", 7, {"alpha": 1.7}),
+            ("Selu", 7, {"alpha": 2.0, "gamma": 3.0}), ("Celu", 12, {"alpha": 2.0}),
+            ("ThresholdedRelu", 10, {"alpha": 2.0}), ("Sigmoid", 7, {}),
+            ("HardSigmoid", 7, {"alpha": 0.3, "beta": 0.4}), ("HardSwish", 14, {}), ("Mish", 18, {}),
+            ("Tanh", 7, {}), ("Softplus", 7, {}), ("Softsign", 7, {}),
+            ("Gelu", 20, {"approximate": "none"}), ("Gelu", 20, {"approximate": "tanh"})):
         name = f"{op} {opset} {attributes.get('approximate', '')}".strip()
         case(f"{name} float32", op, opset, [x.astype(np.float32)], **attributes)
         if op != "Celu":
-            case(f"{name} float64", op, opset, [x], **attributes)
+            case(f"{name} float64", op, opset, [x], exact=in_double(op, x, attributes), **attributes)
     case("Swish 24", "Swish", 24, [x.astype(np.float32)], reference=True, alpha=1.5)
     case("Relu 14 int32", "Relu", 14, [integers(6)])
     case("Relu 14 int8", "Relu", 14, [integers(6, dtype="int8")])
@@ -239,8 +276,8 @@ def logic():
     for dtype in ("float32", "float64", "int32", "int64", "uint8", "int8"):
         a, b = np.array([[1, 2, 3], [4, 5, 6]], dtype), np.array([1, 7, 3], dtype)
         for op in ("Less", "Greater", "LessOrEqual", "GreaterOrEqual"):
-            case(f"{op} 16 {dtype}", op, 16, [a, b]))
-        case(f"Equal 11 {dtype}", "Equal", 11, [a, b]))
+            case(f"{op} 16 {dtype}", op, 16, [a, b])
+        case(f"Equal 11 {dtype}", "Equal", 11, [a, b])
         case(f"Where 9 {dtype}", "Where", 9, [np.array([[True], [False]]), a, b])
     case("Less 7 NaN", "Less", 7, [np.array([np.nan, 1], np.float32), np.array([1, np.nan], np.float32)])
     case("Equal 7 bool", "Equal", 7, [np.array([True, False]), np.array([[True], [False]])])
