@@ -185,6 +185,14 @@ enum oz_status oz_exec_scratch(struct oz_exec *exec, const struct oz_node *node,
     return OZ_OK;
 }
 
+enum oz_status oz_exec_text_memory(struct oz_exec *exec, const struct oz_node *node, size_t n_bytes,
+                                   void **ret_memory, struct oz_error *err)
+{
+    if (exec->planner && exec->planner->scratch_is_kept)
+        exec->planner->scratch_is_kept[node->number] = true;
+    return oz_exec_scratch(exec, node, n_bytes, ret_memory, err);
+}
+
 enum oz_status oz_node_prefix(const struct oz_node *node, struct oz_error *err)
 {
     return oz_error_prefix(err, "%s (%s %u), node `%.100s`", node->op->name,
