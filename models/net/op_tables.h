@@ -8,8 +8,9 @@
 #define OZ_OP_TABLE_MAP(X)                                                                         \
     X(control)                                                                                     \
     X(arithmetic)                                                                                  \
-    X(math) X(activation) X(softmax) X(logic) X(cast) X(reduce) X(quantize) X(shape) X(fill)       \
-        X(move) X(pad) X(index) X(scatter) X(order)
+    X(math)                                                                                        \
+    X(activation) X(softmax) X(logic) X(cast) X(reduce) X(quantize) X(shape) X(fill) X(move)       \
+        X(pad) X(index) X(scatter) X(order)
 
 #define X(family) extern const struct oz_op oz_ops_##family[];
 OZ_OP_TABLE_MAP(X)
