@@ -1,7 +1,6 @@
 #include <math.h>
 #include <string.h>
 #include "models/net/box.h"
-#include "models/net/elementwise.h"
 #include "models/net/layout_args.h"
 #include "models/net/op_tables.h"
 

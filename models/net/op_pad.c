@@ -1,6 +1,5 @@
 #include <string.h>
 #include "models/net/box.h"
-#include "models/net/elementwise.h"
 #include "models/net/layout_args.h"
 #include "models/net/op_tables.h"
 

@@ -1,6 +1,5 @@
 #include <math.h>
 #include <string.h>
-#include "models/net/elementwise.h"
 #include "models/net/index_walk.h"
 #include "models/net/op_tables.h"
 
