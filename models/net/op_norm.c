@@ -449,7 +449,7 @@ static enum oz_status lp_compile(struct oz_net *net, struct oz_node *node, struc
     return OZ_OK;
 }
 
-/* n elements, `step` apart. A norm of 0 leaves the zeros as they are, as ONNX Runtime does it. */
+/* n elements, `step` apart. A norm of 0 makes NaN of the zeros, as the node suite has it. */
 #define LP_NORMALIZE(name, type)                                                                   \
     static void lp_normalize_##name(const type *restrict x, int64_t n, int64_t step, int64_t p,    \
                                     type *restrict y)                                              \
@@ -460,8 +460,7 @@ static enum oz_status lp_compile(struct oz_net *net, struct oz_node *node, struc
             sum += p == 1 ? fabs(v) : v * v;                                                       \
         }                                                                                          \
         type length = (type)(p == 1 ? sum : sqrt(sum));                                            \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            y[i * step] = length == 0 ? x[i * step] : x[i * step] / length;                        \
+        for (int64_t i = 0; i < n; i++) y[i * step] = x[i * step] / length;                        \
     }
 LP_NORMALIZE(f32, float)
 LP_NORMALIZE(f64, double)

@@ -7,10 +7,10 @@
  * A row is active at a step below its sequence length. Both directions go through the steps by their
  * place in X, reverse from the last to the first, and skip a row where it is not active: its state
  * then stays, and its output is zero. So a row that ends early keeps its last state, and in reverse
- * starts with its last step.
+ * starts with its last step. The final states of a row of length 0 are zero.
  * Threads: a form is immutable after prepare; a run belongs to one. Ownership: all borrowed.
- * Source: the operators' reference; where it is silent, ONNX Runtime: `clip` does not touch what
- * goes into h() of LSTM. */
+ * Source: the operators' reference; where it is silent, ONNX Runtime: clip does not touch what goes
+ * into h() of LSTM, a row without steps has zero states. */
 #ifndef OZ_MODELS_NET_RECURRENT_H
 #define OZ_MODELS_NET_RECURRENT_H
 #include "kernels/cpu/net_kernels.h"
