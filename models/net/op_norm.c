@@ -2,10 +2,10 @@
 #include <math.h>
 #include <string.h>
 
-/* Normalizations: values minus a mean, over a deviation, times a scale, plus a bias. What differs is
- * which values share a mean and which share a scale. Moments are summed in double, in one order, so
- * a row's result is the same in every batch; the standardized values are float for float inputs, as
- * stash_type 1 asks. */
+/* Normalizations: values minus a mean, over a deviation, times a scale, plus a bias. What differs
+ * is which values share a mean and which share a scale. Moments are summed in double, in one order,
+ * so a row's result is the same in every batch; the standardized values are float for float inputs,
+ * as stash_type 1 asks, and double for double ones, as ONNX Runtime has them. */
 
 struct norm {
     float epsilon;
