@@ -1,7 +1,7 @@
 /* Runs cases of the ONNX node suite and says what came of each: a folder with a model and, in
  * test_data_set_*, its inputs and the outputs that are expected.
- * How: the model is read, compiled, planned for the inputs' shapes (of small vectors the values too,
- * as they may be shapes) and run twice, the second time in memory full of other bytes; outputs
+ * How: the model is read, compiled, planned for the inputs' shapes (of small vectors the values
+ * too, as they may be shapes) and run twice, the second time in memory full of other bytes; outputs
  * are compared by type, shape and value: integers and texts exactly, floats within
  * |got - expected| <= ATOL + RTOL * |expected|, and both runs with each other to the bit.
  *
