@@ -404,13 +404,14 @@ static enum oz_status run_classifier(struct oz_exec *exec, const struct oz_node 
                                      : classify_primal(svm, row, scores);
         oz_ml_label_put(&svm->labels, best, label, r);
     }
-    if (svm->n_vectors && svm->n_scores == 2 && !svm->prob_a)
+    if (svm->n_vectors && svm->n_scores == 2 && !svm->prob_a) {
+        bool is_opposite = svm->transform == OZ_POST_NONE || svm->transform == OZ_POST_LOGISTIC;
         oz_post_transform_binary_f32(svm->transform,
-                                     svm->transform == OZ_POST_NONE ? OZ_SECOND_IS_OPPOSITE
-                                                                    : OZ_SECOND_IS_COMPLEMENT,
+                                     is_opposite ? OZ_SECOND_IS_OPPOSITE : OZ_SECOND_IS_COMPLEMENT,
                                      score->f32, x.n_rows);
-    else
-        oz_post_transform_f32(svm->transform, score->f32, x.n_rows, svm->n_scores);
+        return OZ_OK;
+    }
+    oz_post_transform_f32(svm->transform, score->f32, x.n_rows, svm->n_scores);
     return OZ_OK;
 }
 

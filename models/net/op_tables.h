@@ -7,7 +7,8 @@
 /* family: const struct oz_op oz_ops_<family>[] in models/net/op_<family>.c */
 #define OZ_OP_TABLE_MAP(X)                                                                         \
     X(control)                                                                                     \
-    X(arithmetic) X(math) X(activation) X(softmax) X(logic) X(cast) X(reduce) X(quantize)
+    X(arithmetic) X(math) X(activation) X(softmax) X(logic) X(cast) X(reduce) X(quantize)            \
+    X(linear_ml) X(svm) X(scaler) X(encoder) X(feature)
 
 #define X(family) extern const struct oz_op oz_ops_##family[];
 OZ_OP_TABLE_MAP(X)
