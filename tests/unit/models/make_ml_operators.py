@@ -247,6 +247,9 @@ def support_vectors():
             case(f"svm_primal_{t}_{n}", "SVMClassifier", [x],
                  dict(coefficients=listed(n, 5), rho=[0.1], classlabels_ints=list(range(n)), post_transform=t,
                       kernel_type="RBF"), tolerance=2e-5)
+        case(f"svm_primal_{t}_prob", "SVMClassifier", [x],
+             dict(coefficients=listed(2, 5), rho=[0.1, 0.5], classlabels_ints=[4, 5], post_transform=t,
+                  prob_a=[-1.0], prob_b=[0.1]), tolerance=2e-5)
         case(f"svm_primal_{t}_positive", "SVMClassifier", [x],
              dict(coefficients=[abs(v) for v in listed(2, 5)], rho=[-0.4], classlabels_ints=[4, 5],
                   post_transform=t), tolerance=2e-5)
@@ -303,10 +306,8 @@ def support_vectors():
     bad_class("wrong_prob", "prob_a and prob_b have 2 and 2", prob_a=[0.1, 0.2], prob_b=[0.1, 0.2])
     bad_class("one_class", "of one class", classlabels_ints=[1], vectors_per_class=[7])
     bad_class("many_classes", "at most 1024", classlabels_ints=list(range(1025)), vectors_per_class=None)
-    bad_class("primal_prob", "without support vectors", vectors_per_class=None, rho=[0.1])
+    bad_class("primal_prob", "have 3 and 1", vectors_per_class=None, prob_b=[0.1], coefficients=listed(3, 5))
     bad_class("primal_no_rho", "rho is missing", vectors_per_class=None, rho=None, prob_a=None, prob_b=None,
-              coefficients=listed(3, 5))
-    bad_class("primal_rho", "rho differs", vectors_per_class=None, prob_a=None, prob_b=None,
               coefficients=listed(3, 5))
     bad_class("primal_uneven", "no rows for 3", vectors_per_class=None, prob_a=None, prob_b=None, rho=[0.1],
               coefficients=listed(14))
