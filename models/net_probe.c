@@ -127,7 +127,7 @@ static bool is_same_row(const struct probe *probe, uint32_t row)
 static enum oz_status run_together(struct probe *probe, size_t n, size_t first, bool *ret_same,
                                    struct oz_error *err)
 {
-    uint32_t row[OZ_NET_TILE_ROWS_MAX];
+    uint32_t row[OZ_NET_TILE_ROWS_MAX] = {0};
     struct oz_error why;
     for (size_t r = 0; r < n; r++) row[r] = probe->good[(first + r) % probe->n_good];
     probe->run.scores = probe->together;

@@ -34,7 +34,7 @@ static int64_t score_of(const struct oz_model_tensor *output, const char *text)
     if (rest < len || memcmp(text, output->name, len) != 0 || output->is_text) return -1;
     text += len;
     rest -= len;
-    if (!rest) return output->n == 1 ? output->first : -1;
+    if (!rest) return output->n == 1 ? (int64_t)output->first : -1;
     if (*text == '.' && output->column) {
         for (uint32_t i = 0; i < output->n; i++)
             if (!strcmp(output->column[i], text + 1)) return (int64_t)output->first + i;
@@ -63,7 +63,7 @@ static void wrong_output(struct binding *bind, struct oz_named_place given)
 {
     const struct oz_model_info *info = bind->bound->info;
     const struct oz_model_tensor *meant = output_meant(info, given.name);
-    const char *names[NAMES_MAX];
+    const char *names[NAMES_MAX] = {NULL};
     char words[HINT_BYTES] = "";
     size_t n = 0;
     if (meant && meant->is_text)
