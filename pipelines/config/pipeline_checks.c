@@ -159,14 +159,14 @@ static void check_topics(struct checker *checker)
 /* Names that expressions see, sorted, to find those that are given twice. */
 enum name_kind {
     SOURCE,
-    MODEL,
     SCORE, /* of `outputs` of a model */
+    MODEL,
     ENTITY,
     FEATURE,
     FIELD,
     FIELD_ITSELF /* a feature that is its field */
 };
-static const char *const kind_text[] = {"a source",  "a model",   "a score",
+static const char *const kind_text[] = {"a source",  "a score",   "a model",
                                         "an entity", "a feature", "a field of the scored source",
                                         "a feature"};
 

@@ -180,10 +180,10 @@ features:
   total: v + 1
 models:
   one: {file: a.onnx, inputs: [a, «`totl` is not a feature: did you mean `total`?»totl, city, «`w` is a field and no feature: define one, `w: w`»w]}
-  two: {file: a.onnx, inputs: [a, total, «feature `a` is listed twice (13:32)»a]}
-  three: {file: a.onnx, inputs: {x: [a, «expected the name of a feature, found a list»[b]], y: «expected a list of features such as `[a, b]`, found an empty one»[], z: «expected a list of features such as `[a, b]`, found keys»{q: a}, w: total}}
+  two: {file: a.onnx, inputs: [a, total, «feature `a` is listed twice (14:32)»a]}
+  three: {file: a.onnx, inputs: {x: [a, «expected the name of a feature, found a list»[b]], y: «expected a list of features such as `[a, b]`, found an empty one»[], z: «expected a list of features such as `[a, b]`, found keys with values»{q: a}, w: total}}
   four: {file: a.onnx, inputs: «expected a list of features such as `[a, b]`, or inputs with theirs such as `{x: [a, b]}`, found nothing»}
-  five: {file: a.onnx, inputs: {x: [a], «duplicate key `x`: it stands at 16:33 already»x: [total]}}
+  five: {file: a.onnx, inputs: {x: [a], «duplicate key `x`: it stands at 17:33 already»x: [total]}}
 """,
     "model-outputs": VALID + """features:
   a: v
