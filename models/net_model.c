@@ -195,14 +195,16 @@ static enum oz_status plan_for(const struct oz_net_model *model, uint32_t n_rows
     return oz_net_plan(model->net, in, arena, ret_plan, err);
 }
 
-/* NULL, or why an output is not a row for each of n_rows rows. */
+/* NULL, or why an output is not a row for each of n_rows rows, as wide as for `few` rows. */
 static const char *not_by_row(struct oz_net_model *model, const struct oz_net_plan *plan,
-                              uint32_t n_rows)
+                              uint32_t n_rows, const struct oz_net_plan *few, uint32_t n_few)
 {
     char words[OZ_TENSOR_WORDS_BYTES];
     for (uint32_t k = 0; k < model->net->graph.n_outputs; k++) {
         const struct oz_tensor *out = &plan->output[k];
-        if (out->rank && out->dim[0] == n_rows && !out->loose) continue;
+        if (out->rank && out->dim[0] == n_rows && !out->loose &&
+            out->n / n_rows == few->output[k].n / n_few)
+            continue;
         const char *why = oz_arena_printf(
             &model->arena, "for %u rows the output `%.64s` is %s", n_rows,
             model->net->value[model->net->graph.output[k]].name, oz_tensor_words(out, words));
@@ -231,8 +233,8 @@ static enum oz_status choose_rows(struct oz_net_model *model, struct oz_arena *t
             oz_arena_printf(&model->arena, "it does not take several: %.200s", why.message);
         return model->why_one ? OZ_OK : oz_no_memory(err);
     }
-    model->why_one = not_by_row(model, &few, FEW);
-    if (!model->why_one) model->why_one = not_by_row(model, &more, MORE);
+    model->why_one = not_by_row(model, &few, FEW, &few, FEW);
+    if (!model->why_one) model->why_one = not_by_row(model, &more, MORE, &few, FEW);
     if (model->why_one) return OZ_OK;
     size_t each = (OZ_MAX(more.value_bytes, few.value_bytes) - few.value_bytes) / (MORE - FEW);
     for (uint32_t i = 0; i < model->n_inputs; i++)
