@@ -5,7 +5,32 @@
 #include "models/net/op.h"
 
 /* family: const struct oz_op oz_ops_<family>[] in models/net/op_<family>.c */
-#define OZ_OP_TABLE_MAP(X) X(control)
+#define OZ_OP_TABLE_MAP(X)                                                                         \
+    X(activation)                                                                                  \
+    X(arithmetic)                                                                                  \
+    X(cast)                                                                                        \
+    X(control)                                                                                     \
+    X(conv)                                                                                        \
+    X(encoder)                                                                                     \
+    X(feature)                                                                                     \
+    X(fill)                                                                                        \
+    X(index)                                                                                       \
+    X(linear_ml)                                                                                   \
+    X(logic)                                                                                       \
+    X(math)                                                                                        \
+    X(move)                                                                                        \
+    X(norm)                                                                                        \
+    X(order)                                                                                       \
+    X(pad)                                                                                         \
+    X(pool)                                                                                        \
+    X(quantize)                                                                                    \
+    X(recurrent)                                                                                   \
+    X(reduce)                                                                                      \
+    X(scaler)                                                                                      \
+    X(scatter)                                                                                     \
+    X(shape)                                                                                       \
+    X(softmax)                                                                                     \
+    X(svm)
 
 #define X(family) extern const struct oz_op oz_ops_##family[];
 OZ_OP_TABLE_MAP(X)
