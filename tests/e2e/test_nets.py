@@ -1,12 +1,13 @@
 """ONNX models in a pipeline on a real broker: every score is ONNX Runtime's for the features beside it, texts
 and numbers bound by name, chosen outputs under the names that the file gives them; a value that an integer
 input cannot hold gives that event no score and no other; rules fire on the scores as they are in the record;
-batch sizes, workers and an exchange change nothing. The nets are built here with onnx.helper, from fixed
+batch sizes and workers change nothing, and a backfill gives the same. The nets are built here with onnx.helper, from fixed
 seeds, and so are the golden rows, by ONNX Runtime."""
 import csv
 import json
 import math
 import shutil
+import subprocess
 
 import numpy
 import onnxruntime
@@ -65,7 +66,7 @@ def make_odd(folder):
     return save(folder / "odd.onnx", nodes, [info("x", T.FLOAT, ["N", 3])],
                 [info("recon", T.FLOAT, ["N", 3]), info("score", T.FLOAT, ["N", 1])],
                 [floats("w1", rng.normal(size=(3, 2)) * 0.05), floats("b1", [0.1, -0.1]),
-                 floats("w2", rng.normal(size=(2, 3)) * 30), floats("b2", [40, 45, 5])])
+                 floats("w2", rng.normal(size=(2, 3)) * 8), floats("b2", [40, 45, 5])])
 
 
 def ask_credit(session, rows):
@@ -147,7 +148,7 @@ def check_alerts(scores, alerts):
     for score in scores:
         v = score["scores"]
         yes = v["credit_probabilities_yes"]
-        rules = {"likely": yes is not None and yes > 0.6, "strange": v["odd"] > 40 and v["one"] < v["three"],
+        rules = {"likely": yes is not None and yes > 0.6, "strange": v["odd"] > 25 and v["one"] > 40,
                  "unscored": yes is None}
         want |= {(score["id"], rule) for rule, fires in rules.items() if fires}
     got = {(a["id"].rsplit("/", 1)[0], a["rule"]) for a in alerts}
@@ -175,13 +176,12 @@ def test_scores_are_those_of_onnx_runtime(broker, folder):
 
 
 def test_backfill_is_the_same(broker, folder):
-    credit, odd = prepare(folder)
+    prepare(folder)
     topic, events = load(broker, "nets-file")
     pipeline = Pipeline(broker.address, folder, "nets-file", folder / "nets.yaml", [f"sources.tx.topic={topic}"])
     pipeline.run_through([topic])
     live = {s.json()["event"]: s.json()["scores"] for s in flat(read(broker.address, pipeline.scores))}
     (folder / "tx.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events.values()))
-    import subprocess
     subprocess.run(pipeline.arguments("backfill", "--from", f"tx={folder}/tx.jsonl", "--scores", "-o", f"{folder}/t.csv"),
                    check=True, stderr=subprocess.DEVNULL)
     with open(folder / "t.csv", newline="", encoding="utf-8") as file:
@@ -191,7 +191,6 @@ def test_backfill_is_the_same(broker, folder):
         for name, value in live[row["event"]].items():
             got = float(row[name]) if row[name] else math.nan
             check(got == value if value is not None else math.isnan(got), f"{name} of event {row['event']}: {got}, {value}")
-    check(credit and odd, "the models are there")
 
 
 if __name__ == "__main__":
