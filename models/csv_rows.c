@@ -20,9 +20,10 @@ enum oz_status oz_csv_open(struct oz_csv *csv, const char *path, enum oz_status 
                            struct oz_error *err)
 {
     memset(csv, 0, sizeof *csv);
-    csv->path = path;
+    bool is_standard = !strcmp(path, "-");
+    csv->path = is_standard ? "standard input" : path;
     csv->status = status;
-    csv->file = !strcmp(path, "-") ? stdin : fopen(path, "re");
+    csv->file = is_standard ? stdin : fopen(path, "re");
     if (!csv->file) OZ_FAIL(err, OZ_ENVIRONMENT, "%s: cannot be opened: %s", path, strerror(errno));
     return OZ_OK;
 }

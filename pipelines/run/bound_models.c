@@ -308,16 +308,20 @@ static void bind_list(struct binding *bind, const struct oz_model_input_spec *li
                       uint32_t n)
 {
     struct oz_place place = list->input.name ? list->input.place : list->feature[0].place;
-    if (list->n_features != n)
-        oz_pipeline_mistake(&bind->prg->pipeline, bind->mistakes, place, 0,
-                            "%s%.128s%s the model `%s` takes %u feature%s, and %zu %s listed",
-                            list->input.name ? "input `" : "",
-                            list->input.name ? list->input.name : "",
-                            list->input.name ? "` of" : "", bind->bound->name, n, n == 1 ? "" : "s",
-                            list->n_features, list->n_features == 1 ? "is" : "are");
-    else
+    const char *are = list->n_features == 1 ? "is" : "are", *plural = n == 1 ? "" : "s";
+    if (list->n_features == n) {
         for (uint32_t k = 0; k < n; k++)
             bind_feature(bind, first + k, list->feature[k].name, list->feature[k].place);
+    } else if (list->input.name) {
+        oz_pipeline_mistake(&bind->prg->pipeline, bind->mistakes, place, 0,
+                            "input `%.128s` of the model `%s` takes %u feature%s, and %zu %s "
+                            "listed",
+                            list->input.name, bind->bound->name, n, plural, list->n_features, are);
+    } else {
+        oz_pipeline_mistake(&bind->prg->pipeline, bind->mistakes, place, 0,
+                            "the model `%s` takes %u feature%s, and %zu %s listed",
+                            bind->bound->name, n, plural, list->n_features, are);
+    }
 }
 
 static const struct oz_model_input_spec *find_spec(const struct oz_model_spec *spec,
