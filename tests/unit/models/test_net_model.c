@@ -1,4 +1,4 @@
-/* Proves the rules by which a net is a model: how its inputs become features and its outputs scores,
+/* Proves the rules by which a net is a model: how inputs become features and outputs become scores,
  * which rows have none, how many go together, and what is refused with which words. How: small nets
  * made by hand (fixtures/nets/make_nets.py), whose golden rows are ONNX Runtime's answers; what is
  * expected of nulls and of batches is said here. Damage: every byte of every net is changed, every
@@ -332,8 +332,8 @@ static void a_failed_allocation_is_an_error(void **state)
             oz_fail_allocation(0);
             if (status == OZ_OK)
                 oz_model_free(model);
-            else
-                if (status != OZ_NO_MEMORY) fail_msg("%s, allocation %d: %s", nets[i], (int)nth, err.message);
+            else if (status != OZ_NO_MEMORY)
+                fail_msg("%s, allocation %d: %s", nets[i], (int)nth, err.message);
         }
         free(bytes);
     }
