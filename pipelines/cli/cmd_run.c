@@ -94,6 +94,17 @@ static void show_ready(void *ctx)
     oz_info("ready");
 }
 
+static void show_models(const struct oz_program *prg)
+{
+    for (uint32_t m = 0; m < prg->n_models; m++) {
+        const struct oz_bound_model *b = &prg->model[m];
+        oz_info("model %s: %s, %u features, %u scores, kernels %s, %u rows at a time%s%s", b->name,
+                b->info->format, b->info->n_features, b->n_scores, b->info->kernels,
+                b->info->tile_rows, b->info->why_one ? ": " : "",
+                b->info->why_one ? b->info->why_one : "");
+    }
+}
+
 int oz_cmd_run(int argc, char **argv)
 {
     struct oz_common_options common = {0};
@@ -109,6 +120,7 @@ int oz_cmd_run(int argc, char **argv)
     }
     oz_catch_signals();
     if ((code = oz_load_program(opt.pipeline, &common, 0, &prg))) return code;
+    show_models(prg);
     struct oz_runner_config config = {
         .program = prg,
         .state_dir = prg->pipeline.state_dir,
