@@ -19,17 +19,17 @@ enum {
     OZ_NET_VALUES_MAX = 1 << 19,
     OZ_NET_GRAPH_DEPTH_MAX = 8, /* bodies in bodies */
     OZ_NET_NODE_ARGS_MAX = 4096,
+    OZ_NET_ATTRIBUTES_MAX = 256,
     OZ_NET_OPSET_MIN = 7,
     OZ_NET_OPSET_MAX = 24,
     OZ_NET_ML_OPSET_MAX = 5
 };
 #define OZ_NET_MEMORY_BYTES_MAX (UINT64_C(1) << 32)   /* of one execution's plan */
-#define OZ_NET_STEPS_MAX        (UINT64_C(100000000)) /* nodes run in one execution, loops included */
+#define OZ_NET_STEPS_MAX        (UINT64_C(100000000)) /* nodes of one run, loops included */
 #define OZ_NO_VALUE             UINT32_MAX            /* an input or output that is left out */
 
 struct oz_op;
 struct oz_graph;
-struct oz_plan_of_net;
 
 enum oz_attribute_kind {
     OZ_ATTRIBUTE_INT,
@@ -65,9 +65,12 @@ struct oz_node {
     uint32_t opset;   /* of its domain, as the file imports it */
     uint32_t n_inputs, n_outputs, n_attributes;
     uint32_t *input, *output; /* value numbers, or OZ_NO_VALUE */
+    uint32_t *spare;          /* [n_spare]: values for outputs that are left out */
+    uint32_t n_spare;         /* as many outputs as the operator may have, or the node names */
     struct oz_attribute *attribute;
-    void *state;     /* what op->compile made, in the net's arena */
-    uint32_t number; /* over the whole net */
+    void *state;         /* what op->compile made, in the net's arena */
+    uint32_t number;     /* over the whole net */
+    uint32_t start, end; /* in the order of running; a Loop ends behind its body's nodes */
 };
 
 struct oz_dim {         /* of a declared shape */
@@ -103,8 +106,9 @@ struct oz_net {
     struct oz_value *value;
     uint32_t n_values, n_nodes; /* n_nodes: of all graphs */
     size_t cap_values;
-    struct oz_graph graph; /* the main one */
-    uint64_t weight_bytes; /* of constants and packed weights */
+    struct oz_graph graph;                /* the main one */
+    uint64_t weight_bytes;                /* of constants and packed weights */
+    uint64_t memory_bytes_max, steps_max; /* of one run; set by oz_net_init() */
 };
 
 void oz_net_init(struct oz_net *net);

@@ -65,7 +65,7 @@ enum oz_status oz_attr_tensor(struct oz_node *node, const char *name,
                               const struct oz_tensor **ret_v, struct oz_error *err) OZ_MUST_USE;
 /* An attribute that changes nothing here (say, a hint): taken without a look. */
 void oz_attr_ignore(struct oz_node *node, const char *name);
-/* Zeroed memory in the net's arena, aligned to 64; also becomes node->state. NULL: out of memory. */
+/* Zeroed memory in the net's arena, aligned to 64; also node->state. NULL: out of memory. */
 void *oz_node_state(struct oz_net *net, struct oz_node *node, size_t n_bytes);
 /* Memory in the net's arena, aligned to 64, counted as weights. NULL: out of memory. */
 void *oz_net_weights(struct oz_net *net, size_t n_bytes);

@@ -30,6 +30,7 @@ LIBRARY_HEADERS = {
     r"yaml\.h": r"pipelines/config/yaml_tree\.c$",
     r"simdjson": r"(stream/codec_json|models/json_document)\.cc$",
     r"cuda|cublas": r"kernels/cuda/",
+    r"protobuf-c|onnx\.pb-c": r"models/onnx/",
 }
 SOURCES = (".c", ".h", ".cc", ".cu")
 TEXTS = SOURCES + (".py", ".md", ".cmake", "")  # and CMakeLists.txt; others are data, or wrong on purpose

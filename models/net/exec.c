@@ -1,0 +1,211 @@
+#include "models/net/exec.h"
+#include <string.h>
+#include "models/net/exec_state.h"
+
+enum { ALIGN = 64 };
+
+static size_t aligned(size_t n) { return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1); }
+
+bool oz_exec_is_planning(const struct oz_exec *exec) { return exec->planner != NULL; }
+
+const struct oz_tensor *oz_exec_value(const struct oz_exec *exec, uint32_t number)
+{
+    const struct oz_tensor *constant = exec->net->value[number].constant;
+    return constant ? constant : &exec->value[number];
+}
+
+void oz_exec_set(struct oz_exec *exec, uint32_t number, const struct oz_tensor *tensor)
+{
+    exec->value[number] = *tensor;
+    if (exec->planner) exec->planner->root[number] = OZ_NO_VALUE;
+}
+
+const struct oz_tensor *oz_exec_in(const struct oz_exec *exec, const struct oz_node *node,
+                                   uint32_t i)
+{
+    if (i >= node->n_inputs || node->input[i] == OZ_NO_VALUE) return NULL;
+    return oz_exec_value(exec, node->input[i]);
+}
+
+enum oz_status oz_exec_in_known(const struct oz_exec *exec, const struct oz_node *node, uint32_t i,
+                                const char *what, const struct oz_tensor **ret_tensor,
+                                struct oz_error *err)
+{
+    *ret_tensor = oz_exec_in(exec, node, i);
+    if (!*ret_tensor || (*ret_tensor)->data || !(*ret_tensor)->n) return OZ_OK;
+    OZ_FAIL(err, OZ_MODEL,
+            "%s depends on the data, so the memory of a run has no bound that is known at load",
+            what);
+}
+
+bool oz_exec_is_dry(const struct oz_exec *exec, const struct oz_node *node)
+{
+    if (!exec->planner) return false;
+    for (uint32_t i = 0; i < node->n_inputs; i++) {
+        const struct oz_tensor *in = oz_exec_in(exec, node, i);
+        if (in && (in->loose || (!in->data && in->n))) return true;
+    }
+    return false;
+}
+
+/* Where output k goes. */
+static uint32_t output_value(const struct oz_node *node, uint32_t k)
+{
+    if (k < node->n_outputs && node->output[k] != OZ_NO_VALUE) return node->output[k];
+    return node->spare[k];
+}
+
+bool oz_exec_is_wanted(const struct oz_node *node, uint32_t k)
+{
+    return k < node->n_outputs && node->output[k] != OZ_NO_VALUE;
+}
+
+void *oz_exec_plan_data(struct oz_exec *exec, size_t n_bytes)
+{
+    struct oz_planner *planner = exec->planner;
+    if (n_bytes > planner->data_bytes_max - planner->data_bytes) {
+        planner->is_over = true;
+        return NULL;
+    }
+    uint8_t *memory = oz_arena_get(planner->data, n_bytes + ALIGN);
+    if (!memory) {
+        planner->is_over = true;
+        return NULL;
+    }
+    planner->data_bytes += n_bytes;
+    return (void *)(((uintptr_t)memory + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
+}
+
+static enum oz_status plan_out(struct oz_exec *exec, const struct oz_node *node, uint32_t value,
+                               struct oz_tensor *to)
+{
+    struct oz_planner *planner = exec->planner;
+    uint64_t n_bytes = (uint64_t)to->n * oz_dtype_bytes((enum oz_dtype)to->dtype);
+    planner->value_bytes[value] = OZ_MAX(planner->value_bytes[value], n_bytes);
+    planner->root[value] = value;
+    if (!oz_exec_is_dry(exec, node)) {
+        to->data = oz_exec_plan_data(exec, OZ_MAX(n_bytes, (uint64_t)1));
+        return OZ_OK;
+    }
+    for (uint32_t i = 0; i < node->n_inputs; i++) {
+        const struct oz_tensor *in = oz_exec_in(exec, node, i);
+        if (in && in->loose) to->loose = true;
+    }
+    return OZ_OK;
+}
+
+enum oz_status oz_exec_out(struct oz_exec *exec, const struct oz_node *node, uint32_t k,
+                           enum oz_dtype dtype, size_t rank, const int64_t *dim,
+                           struct oz_tensor **ret_tensor, struct oz_error *err)
+{
+    uint32_t value = output_value(node, k);
+    struct oz_tensor *to = &exec->value[value];
+    OZ_TRY(oz_tensor_shape(to, dtype, rank, dim, err));
+    *ret_tensor = to;
+    if (exec->planner) return plan_out(exec, node, value, to);
+    uint64_t n_bytes = (uint64_t)to->n * oz_dtype_bytes(dtype);
+    if (n_bytes > exec->plan->cap_bytes[value])
+        OZ_FAIL(err, OZ_MODEL, "output %u wants %llu bytes with these data, %llu were planned", k,
+                (unsigned long long)n_bytes, (unsigned long long)exec->plan->cap_bytes[value]);
+    to->data = exec->memory + exec->plan->offset[value];
+    return OZ_OK;
+}
+
+enum oz_status oz_exec_out_at_most(struct oz_exec *exec, const struct oz_node *node, uint32_t k,
+                                   enum oz_dtype dtype, size_t rank, const int64_t *dim,
+                                   struct oz_tensor **ret_tensor, struct oz_error *err)
+{
+    OZ_TRY(oz_exec_out(exec, node, k, dtype, rank, dim, ret_tensor, err));
+    if (exec->planner && !(*ret_tensor)->data) (*ret_tensor)->loose = true;
+    return OZ_OK;
+}
+
+void oz_exec_shrink(struct oz_tensor *tensor, const int64_t *dim)
+{
+    tensor->n = 1;
+    for (size_t d = 0; d < tensor->rank; d++) {
+        OZ_ASSERT(dim[d] >= 0 && dim[d] <= tensor->dim[d]);
+        tensor->dim[d] = dim[d];
+        tensor->n *= dim[d];
+    }
+}
+
+enum oz_status oz_exec_view(struct oz_exec *exec, const struct oz_node *node, uint32_t k,
+                            uint32_t i, size_t rank, const int64_t *dim, struct oz_error *err)
+{
+    const struct oz_tensor *from = oz_exec_in(exec, node, i);
+    uint32_t value = output_value(node, k), from_value = node->input[i];
+    struct oz_tensor to;
+    OZ_TRY(oz_tensor_shape(&to, (enum oz_dtype)from->dtype, rank, dim, err));
+    if (to.n != from->n)
+        OZ_FAIL(err, OZ_MODEL, "%lld elements cannot become %lld", (long long)from->n,
+                (long long)to.n);
+    to.data = from->data;
+    to.loose = from->loose;
+    exec->value[value] = to;
+    if (exec->planner)
+        exec->planner->root[value] =
+            exec->net->value[from_value].constant ? OZ_NO_VALUE : exec->planner->root[from_value];
+    return OZ_OK;
+}
+
+enum oz_status oz_exec_scratch(struct oz_exec *exec, const struct oz_node *node, size_t n_bytes,
+                               void **ret_memory, struct oz_error *err)
+{
+    *ret_memory = NULL;
+    if (n_bytes > OZ_NET_MEMORY_BYTES_MAX)
+        OZ_FAIL(err, OZ_MODEL, "it wants %zu bytes of temporary memory", n_bytes);
+    size_t at = exec->scratch_used, end = at + aligned(n_bytes);
+    exec->scratch_used = end;
+    if (exec->planner) {
+        uint64_t *most = &exec->planner->scratch_bytes[node->number];
+        *most = OZ_MAX(*most, (uint64_t)end);
+        if (!oz_exec_is_dry(exec, node)) *ret_memory = oz_exec_plan_data(exec, OZ_MAX(n_bytes, 1));
+        return OZ_OK;
+    }
+    if (end > exec->plan->scratch_bytes[node->number])
+        OZ_FAIL(err, OZ_MODEL,
+                "it wants %zu bytes of temporary memory with these data, %llu were planned", end,
+                (unsigned long long)exec->plan->scratch_bytes[node->number]);
+    *ret_memory = exec->memory + exec->plan->scratch_offset[node->number] + at;
+    return OZ_OK;
+}
+
+enum oz_status oz_node_prefix(const struct oz_node *node, struct oz_error *err)
+{
+    return oz_error_prefix(err, "%s (%s %u), node `%.100s`", node->op->name,
+                           oz_domain_word(node->op->domain), node->opset, node->name);
+}
+
+enum oz_status oz_exec_node(struct oz_exec *exec, const struct oz_node *node, struct oz_error *err)
+{
+    size_t outer_scratch = exec->scratch_used;
+    if (++exec->n_steps > exec->net->steps_max)
+        OZ_FAIL(err, OZ_MODEL, "the net runs more than %llu nodes: a loop without an end?",
+                (unsigned long long)exec->net->steps_max);
+    exec->scratch_used = 0;
+    enum oz_status status = node->op->run(exec, node, err);
+    exec->scratch_used = outer_scratch;
+    if (status == OZ_MODEL) oz_node_prefix(node, err);
+    return status;
+}
+
+enum oz_status oz_exec_graph(struct oz_exec *exec, const struct oz_graph *graph,
+                             struct oz_error *err)
+{
+    for (uint32_t i = 0; i < graph->n_nodes; i++) OZ_TRY(oz_exec_node(exec, &graph->node[i], err));
+    return OZ_OK;
+}
+
+enum oz_status oz_net_run(const struct oz_net_plan *plan, const struct oz_tensor *input,
+                          void *memory, struct oz_tensor *ret_output, struct oz_error *err)
+{
+    const struct oz_net *net = plan->net;
+    struct oz_exec exec = {.net = net, .plan = plan, .memory = memory, .value = memory};
+    OZ_ASSERT(((uintptr_t)memory & (ALIGN - 1)) == 0);
+    for (uint32_t i = 0; i < net->graph.n_inputs; i++) exec.value[net->graph.input[i]] = input[i];
+    OZ_TRY(oz_exec_graph(&exec, &net->graph, err));
+    for (uint32_t i = 0; i < net->graph.n_outputs; i++)
+        ret_output[i] = *oz_exec_value(&exec, net->graph.output[i]);
+    return OZ_OK;
+}
