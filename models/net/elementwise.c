@@ -13,14 +13,6 @@ enum oz_status oz_refuse_dtype(const char *what, enum oz_dtype dtype, uint32_t s
     OZ_FAIL(err, OZ_MODEL, "%s is %s; served are %s", what, oz_dtype_word(dtype), list);
 }
 
-enum oz_status oz_same_dtype(const struct oz_tensor *a, const struct oz_tensor *b,
-                             struct oz_error *err)
-{
-    if (a->dtype == b->dtype) return OZ_OK;
-    OZ_FAIL(err, OZ_MODEL, "its inputs are %s and %s, they must be of one type",
-            oz_dtype_word((enum oz_dtype)a->dtype), oz_dtype_word((enum oz_dtype)b->dtype));
-}
-
 enum oz_status oz_unary_run(struct oz_exec *exec, const struct oz_node *node,
                             oz_unary_kernel *const kernel[OZ_DTYPE_COUNT], enum oz_dtype result,
                             struct oz_error *err)

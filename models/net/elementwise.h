@@ -79,9 +79,6 @@ typedef void oz_binary_kernel(void *to, const void *a, const void *b, int64_t n,
 /* Refuses a type: "`what` is int8; served are float, double". Bit t of `served` is OZ_DTYPE_t. */
 enum oz_status oz_refuse_dtype(const char *what, enum oz_dtype dtype, uint32_t served,
                                struct oz_error *err) OZ_MUST_USE;
-/* Refuses two inputs whose types differ. */
-enum oz_status oz_same_dtype(const struct oz_tensor *a, const struct oz_tensor *b,
-                             struct oz_error *err) OZ_MUST_USE;
 
 /* The run of an operator of one input. kernel[t] == NULL: type t is not served. `result` is the
  * output's type, OZ_DTYPE_COUNT: the input's. */

@@ -120,6 +120,20 @@ enum oz_status oz_exec_out_at_most(struct oz_exec *exec, const struct oz_node *n
     return OZ_OK;
 }
 
+enum oz_status oz_exec_out_by_shape(struct oz_exec *exec, const struct oz_node *node, uint32_t k,
+                                    enum oz_dtype dtype, size_t rank, const int64_t *dim,
+                                    struct oz_tensor **ret_tensor, struct oz_error *err)
+{
+    OZ_TRY(oz_exec_out(exec, node, k, dtype, rank, dim, ret_tensor, err));
+    struct oz_tensor *to = *ret_tensor;
+    if (!exec->planner || to->data) return OZ_OK;
+    bool is_known = !to->loose;
+    to->loose = false; /* its own shape is certain */
+    if (is_known)
+        to->data = oz_exec_plan_data(exec, OZ_MAX((size_t)to->n, 1) * oz_dtype_bytes(dtype));
+    return OZ_OK;
+}
+
 void oz_exec_shrink(struct oz_tensor *tensor, const int64_t *dim)
 {
     tensor->n = 1;

@@ -39,6 +39,12 @@ enum oz_status oz_exec_out(struct oz_exec *exec, const struct oz_node *node, uin
 enum oz_status oz_exec_out_at_most(struct oz_exec *exec, const struct oz_node *node, uint32_t k,
                                    enum oz_dtype dtype, size_t rank, const int64_t *dim,
                                    struct oz_tensor **ret_tensor, struct oz_error *err) OZ_MUST_USE;
+/* The same for values that follow from the inputs' shapes alone (Shape, Size): known while planning,
+ * unless a shape depends on data. */
+enum oz_status oz_exec_out_by_shape(struct oz_exec *exec, const struct oz_node *node, uint32_t k,
+                                    enum oz_dtype dtype, size_t rank, const int64_t *dim,
+                                    struct oz_tensor **ret_tensor,
+                                    struct oz_error *err) OZ_MUST_USE;
 void oz_exec_shrink(struct oz_tensor *tensor, const int64_t *dim); /* the same rank */
 /* Output k is input i with another shape (Reshape, Squeeze, Identity): no copy. The element counts
  * must agree. Nothing is left to do after that. */

@@ -106,14 +106,6 @@ bool oz_exec_is_loose(const struct oz_exec *exec, const struct oz_node *node)
     return false;
 }
 
-enum oz_status oz_same_dtype(const struct oz_tensor *a, const struct oz_tensor *b,
-                             struct oz_error *err)
-{
-    if (a->dtype == b->dtype) return OZ_OK;
-    OZ_FAIL(err, OZ_MODEL, "%s beside %s, they must be of one type",
-            oz_dtype_word((enum oz_dtype)a->dtype), oz_dtype_word((enum oz_dtype)b->dtype));
-}
-
 enum oz_status oz_index_outside(int64_t index, int64_t size, struct oz_error *err)
 {
     OZ_FAIL(err, OZ_MODEL, "index %lld is outside a dimension of %lld", (long long)index,

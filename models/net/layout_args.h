@@ -37,9 +37,6 @@ enum oz_status oz_compile_axis(struct oz_net *net, struct oz_node *node, int64_t
 /* Planning with a shape that depends on data: dimensions are upper bounds, so two that must agree
  * may differ. Never while running. */
 bool oz_exec_is_loose(const struct oz_exec *exec, const struct oz_node *node);
-/* Two inputs that must have one type. */
-enum oz_status oz_same_dtype(const struct oz_tensor *a, const struct oz_tensor *b,
-                             struct oz_error *err) OZ_MUST_USE;
 
 /* The error of an index that is not in [-size, size). */
 enum oz_status oz_index_outside(int64_t index, int64_t size, struct oz_error *err);

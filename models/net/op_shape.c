@@ -276,7 +276,7 @@ static enum oz_status run_shape(struct oz_exec *exec, const struct oz_node *node
     struct oz_tensor *y;
     int64_t start = clamped_axis(shape->start, x->rank), end = clamped_axis(shape->end, x->rank);
     int64_t n = OZ_MAX(end - start, 0);
-    OZ_TRY(oz_exec_out(exec, node, 0, OZ_DTYPE_I64, 1, &n, &y, err));
+    OZ_TRY(oz_exec_out_by_shape(exec, node, 0, OZ_DTYPE_I64, 1, &n, &y, err));
     if (!y->data) return OZ_OK;
     for (int64_t i = 0; i < n; i++) y->i64[i] = x->dim[start + i];
     return OZ_OK;
@@ -287,7 +287,7 @@ static enum oz_status run_size(struct oz_exec *exec, const struct oz_node *node,
 {
     const struct oz_tensor *x = oz_exec_in(exec, node, 0);
     struct oz_tensor *y;
-    OZ_TRY(oz_exec_out(exec, node, 0, OZ_DTYPE_I64, 0, NULL, &y, err));
+    OZ_TRY(oz_exec_out_by_shape(exec, node, 0, OZ_DTYPE_I64, 0, NULL, &y, err));
     if (y->data) y->i64[0] = x->n;
     return OZ_OK;
 }

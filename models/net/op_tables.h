@@ -6,8 +6,31 @@
 
 /* family: const struct oz_op oz_ops_<family>[] in models/net/op_<family>.c */
 #define OZ_OP_TABLE_MAP(X)                                                                         \
+    X(activation)                                                                                  \
+    X(arithmetic)                                                                                  \
+    X(cast)                                                                                        \
     X(control)                                                                                     \
-    X(arithmetic) X(math) X(activation) X(softmax) X(logic) X(cast) X(reduce) X(quantize)
+    X(conv)                                                                                        \
+    X(encoder)                                                                                     \
+    X(feature)                                                                                     \
+    X(fill)                                                                                        \
+    X(index)                                                                                       \
+    X(linear_ml)                                                                                   \
+    X(logic)                                                                                       \
+    X(math)                                                                                        \
+    X(move)                                                                                        \
+    X(norm)                                                                                        \
+    X(order)                                                                                       \
+    X(pad)                                                                                         \
+    X(pool)                                                                                        \
+    X(quantize)                                                                                    \
+    X(recurrent)                                                                                   \
+    X(reduce)                                                                                      \
+    X(scaler)                                                                                      \
+    X(scatter)                                                                                     \
+    X(shape)                                                                                       \
+    X(softmax)                                                                                     \
+    X(svm)
 
 #define X(family) extern const struct oz_op oz_ops_##family[];
 OZ_OP_TABLE_MAP(X)

@@ -56,6 +56,14 @@ enum oz_status oz_tensor_shape(struct oz_tensor *tensor, enum oz_dtype dtype, si
     return OZ_OK;
 }
 
+enum oz_status oz_same_dtype(const struct oz_tensor *a, const struct oz_tensor *b,
+                             struct oz_error *err)
+{
+    if (a->dtype == b->dtype) return OZ_OK;
+    OZ_FAIL(err, OZ_MODEL, "its inputs are %s and %s, they must be of one type",
+            oz_dtype_word((enum oz_dtype)a->dtype), oz_dtype_word((enum oz_dtype)b->dtype));
+}
+
 bool oz_tensor_same_shape(const struct oz_tensor *a, const struct oz_tensor *b)
 {
     if (a->rank != b->rank) return false;

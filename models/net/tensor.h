@@ -64,6 +64,9 @@ static inline bool oz_dtype_is_float(enum oz_dtype t)
  * OZ_RANK_MAX and more than OZ_TENSOR_ELEMENTS_MAX elements. */
 enum oz_status oz_tensor_shape(struct oz_tensor *tensor, enum oz_dtype dtype, size_t rank,
                                const int64_t *dim, struct oz_error *err) OZ_MUST_USE;
+/* Two inputs that must have one type. */
+enum oz_status oz_same_dtype(const struct oz_tensor *a, const struct oz_tensor *b,
+                             struct oz_error *err) OZ_MUST_USE;
 bool oz_tensor_same_shape(const struct oz_tensor *a, const struct oz_tensor *b);
 /* Product of dim[from, to). */
 int64_t oz_tensor_count(const struct oz_tensor *tensor, size_t from, size_t to);
