@@ -79,6 +79,8 @@ def read_scores(text, shapes):
     if not lines:
         raise Refused("nothing was printed")
     header, rows, at, found = lines[0], lines[1:], 0, {}
+    if any(len(row) != len(header) for row in rows):
+        raise Refused("a row is not as long as the header")
     for name, (n_columns, dtype) in shapes.items():
         names = header[at:at + n_columns]
         if n_columns == 1 and names != [name] or not all(n.startswith(name) for n in names):
