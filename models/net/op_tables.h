@@ -11,6 +11,8 @@
     X(cast)                                                                                        \
     X(control)                                                                                     \
     X(conv)                                                                                        \
+    X(dense)                                                                                       \
+    X(einsum)                                                                                      \
     X(encoder)                                                                                     \
     X(feature)                                                                                     \
     X(fill)                                                                                        \
@@ -23,7 +25,9 @@
     X(order)                                                                                       \
     X(pad)                                                                                         \
     X(pool)                                                                                        \
+    X(product)                                                                                     \
     X(quantize)                                                                                    \
+    X(quantized_product)                                                                           \
     X(recurrent)                                                                                   \
     X(reduce)                                                                                      \
     X(scaler)                                                                                      \
