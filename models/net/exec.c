@@ -43,7 +43,7 @@ bool oz_exec_is_dry(const struct oz_exec *exec, const struct oz_node *node)
     if (!exec->planner) return false;
     for (uint32_t i = 0; i < node->n_inputs; i++) {
         const struct oz_tensor *in = oz_exec_in(exec, node, i);
-        if (in && (in->loose || (!in->data && in->n))) return true;
+        if (in && (in->loose || !in->data)) return true;
     }
     return false;
 }
@@ -184,6 +184,14 @@ enum oz_status oz_exec_scratch(struct oz_exec *exec, const struct oz_node *node,
                 (unsigned long long)exec->plan->scratch_bytes[node->number]);
     *ret_memory = exec->memory + exec->plan->scratch_offset[node->number] + at;
     return OZ_OK;
+}
+
+enum oz_status oz_exec_text_memory(struct oz_exec *exec, const struct oz_node *node, size_t n_bytes,
+                                   void **ret_memory, struct oz_error *err)
+{
+    if (exec->planner && exec->planner->scratch_is_kept)
+        exec->planner->scratch_is_kept[node->number] = true;
+    return oz_exec_scratch(exec, node, n_bytes, ret_memory, err);
 }
 
 enum oz_status oz_node_prefix(const struct oz_node *node, struct oz_error *err)

@@ -57,6 +57,10 @@ bool oz_exec_is_wanted(const struct oz_node *node, uint32_t k);
  * while planning. Ask before the first use of outputs' data. */
 enum oz_status oz_exec_scratch(struct oz_exec *exec, const struct oz_node *node, size_t n_bytes,
                                void **ret_memory, struct oz_error *err) OZ_MUST_USE;
+/* The same until the run ends, for the bytes of texts that the node makes: whoever copies a text
+ * shares its bytes. Not in the bodies of Loop, Scan and If, which may run again: refused. */
+enum oz_status oz_exec_text_memory(struct oz_exec *exec, const struct oz_node *node, size_t n_bytes,
+                                   void **ret_memory, struct oz_error *err) OZ_MUST_USE;
 /* True while planning (some input of the node has no data): its outputs have none either. */
 bool oz_exec_is_dry(const struct oz_exec *exec, const struct oz_node *node);
 
