@@ -109,6 +109,8 @@ static enum oz_status execute(struct run *run, const struct oz_tensor *input, ui
     return oz_net_run(&plan, input, run->memory, run->output, err);
 }
 
+static uint64_t allocation_to_fail; /* of compile and plan; 0: none */
+
 static enum oz_status run_vector(struct run *run, const struct vector *v,
                                  const struct oz_tensor *input, struct oz_error *err)
 {
@@ -119,7 +121,10 @@ static enum oz_status run_vector(struct run *run, const struct vector *v,
         v->refusal
             ? (uint32_t)(!strcmp(v->op, "LinearClassifier") || !strcmp(v->op, "SVMClassifier")) + 1u
             : v->n_outputs);
-    return execute(run, input, v->n_inputs, err);
+    oz_fail_allocation(allocation_to_fail);
+    enum oz_status status = execute(run, input, v->n_inputs, err);
+    oz_fail_allocation(0);
+    return status;
 }
 
 static bool same_text(struct oz_str a, struct oz_str b)
@@ -310,6 +315,25 @@ static void test_random_changes_harm_nothing(void **state)
     assert_true(n_done[OZ_OK] > 1000 && n_done[OZ_MODEL] > 1000);
 }
 
+static void test_failed_allocations_are_said(void **state)
+{
+    (void)state;
+    size_t n_failures = 0;
+    for (size_t i = 0; i < OZ_COUNT_OF(vectors); i++) {
+        const struct vector *v = &vectors[i];
+        enum oz_status status = OZ_NO_MEMORY;
+        for (allocation_to_fail = 1; status == OZ_NO_MEMORY; allocation_to_fail++) {
+            struct run run;
+            status = run_vector(&run, v, v->input, NULL);
+            tear_down(&run);
+            n_failures += status == OZ_NO_MEMORY;
+        }
+        assert_int_equal(status, v->refusal ? OZ_MODEL : OZ_OK);
+    }
+    allocation_to_fail = 0;
+    assert_true(n_failures > OZ_COUNT_OF(vectors));
+}
+
 static void test_maps_are_columns(void **state)
 {
     (void)state;
@@ -436,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_a_row_does_not_know_its_batch),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_random_changes_harm_nothing),
+        cmocka_unit_test(test_failed_allocations_are_said),
         cmocka_unit_test(test_maps_are_columns),
         cmocka_unit_test(test_map_inputs),
         cmocka_unit_test(test_keys_made_to_collide_are_refused),
