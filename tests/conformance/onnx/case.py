@@ -3,7 +3,7 @@
 A maker is a module with `def cases(full: bool) -> Iterator[Case]`: a part when not full, all when full.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,3 +25,5 @@ class Case:
     # Where ONNX Runtime and the framework are known to disagree: why, and which of them we follow; that
     # one's answers are `expected`. "": both must be within the bound.
     disagreement: str = ""
+    # The framework's own answers where `expected` are not those; shown, not demanded.
+    framework: dict[str, np.ndarray] = field(default_factory=dict)
