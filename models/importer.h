@@ -5,16 +5,24 @@
 #define OZ_MODELS_IMPORTER_H
 #include "models/forest.h"
 #include "models/model.h"
+#include "models/net/net.h"
 
 struct oz_model_parts {
-    struct oz_arena arena;      /* of names; lives as long as the model */
-    const char *objective;      /* the trainer's own word */
-    const char *const *feature; /* [forest->n_features], or NULL */
-    uint32_t n_outputs;
+    struct oz_arena arena; /* of names; lives as long as the model */
+    const char *objective; /* the trainer's own word */
+
+    /* Either a forest ... */
     struct oz_forest *forest;
-    /* Margins [n_groups x OZ_FOREST_TILE_ROWS] to outputs [n_rows x n_outputs]. May change margins.
+    const char *const *feature; /* [forest->n_features], or NULL */
+    uint32_t n_scores;
+    /* Margins [n_groups x OZ_FOREST_TILE_ROWS] to scores [n_rows x n_scores]. May change margins.
      */
-    void (*transform)(float *margins, uint32_t n_groups, size_t n_rows, double *ret_outputs);
+    void (*transform)(float *margins, uint32_t n_groups, size_t n_rows, double *ret_scores);
+
+    /* ... or a net, compiled, from oz_calloc(). */
+    struct oz_net *net;
+    const struct oz_model_operator *op; /* [n_ops]: of the file */
+    uint32_t n_ops;
 };
 
 struct oz_importer {
@@ -24,5 +32,6 @@ struct oz_importer {
                              struct oz_error *err);
 };
 
-extern const struct oz_importer oz_importer_xgboost_json, oz_importer_xgboost_ubjson;
+extern const struct oz_importer oz_importer_xgboost_json, oz_importer_xgboost_ubjson,
+    oz_importer_onnx;
 #endif

@@ -1,202 +1,184 @@
 /* The golden rows of a model: a small CSV of rows and of what the trainer itself predicted for
  * them. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/number.h"
+#include "models/csv_rows.h"
 #include "models/model.h"
 
-enum { BLOCK_ROWS = 64, LINE_BYTES_MAX = 1 << 22 };
+enum { BLOCK_ROWS = 64 };
 
 struct golden {
     const struct oz_model *model;
     const struct oz_model_info *info;
-    const char *path;
-    FILE *file;
-    char *line;
-    size_t line_cap, n_cells, cap_cells;
-    char **cell;        /* of the line */
-    uint32_t *target;   /* [n_columns]: a feature, or n_features + an output */
-    uint32_t n_columns; /* n_features + n_outputs */
-    double *input;      /* [n_features x BLOCK_ROWS] */
-    const double **column;
-    double *expected, *got; /* [BLOCK_ROWS x n_outputs] */
+    struct oz_csv csv;
+    struct oz_arena arena; /* of the block's texts */
+    uint32_t *target;      /* [n_columns]: a feature, or n_features + a score */
+    uint32_t n_columns;    /* n_features + n_scores */
+    void *input;           /* [n_features x BLOCK_ROWS]: doubles, or texts */
+    union oz_model_column *column;
+    double *expected, *got; /* [BLOCK_ROWS x n_scores] */
     void *scratch;
     size_t n_rows, block_rows;
-    int first_line, line_no; /* of the block; of the file */
+    int line[BLOCK_ROWS]; /* of each row of the block */
 };
-
-static enum oz_status at_line(const struct golden *golden, int line, struct oz_error *err,
-                              const char *what)
-{
-    return oz_error_set_at(err, OZ_MODEL, golden->path, line, 0, "%s", what);
-}
-
-/* Splits in place. A cell may be quoted, with "" for a quotation mark inside. */
-static enum oz_status split(struct golden *golden, struct oz_error *err)
-{
-    char *from = golden->line;
-    golden->n_cells = 0;
-    for (bool last = false; !last; from++) {
-        OZ_TRY(oz_grow((void **)&golden->cell, &golden->cap_cells, golden->n_cells + 1,
-                       sizeof *golden->cell, err));
-        char *to = from;
-        golden->cell[golden->n_cells++] = to;
-        if (*from == '"') {
-            for (from++; *from && !(*from == '"' && from[1] != '"'); from++) {
-                if (*from == '"') from++;
-                *to++ = *from;
-            }
-            if (!*from++) return at_line(golden, golden->line_no, err, "a quoted cell has no end");
-        } else {
-            while (*from && *from != ',') *to++ = *from++;
-        }
-        if (*from && *from != ',')
-            return at_line(golden, golden->line_no, err, "a comma was expected behind a cell");
-        last = !*from;
-        *to = '\0';
-    }
-    return OZ_OK;
-}
-
-static enum oz_status next_line(struct golden *golden, bool *ret_end, struct oz_error *err)
-{
-    ssize_t n = getline(&golden->line, &golden->line_cap, golden->file);
-    *ret_end = n < 0;
-    if (n < 0 && ferror(golden->file))
-        OZ_FAIL(err, errno == EISDIR ? OZ_ENVIRONMENT : OZ_IO, "%s: reading failed: %s",
-                golden->path, strerror(errno));
-    if (n < 0) return OZ_OK;
-    golden->line_no++;
-    if (n > LINE_BYTES_MAX) return at_line(golden, golden->line_no, err, "the line is too long");
-    while (n && (golden->line[n - 1] == '\n' || golden->line[n - 1] == '\r'))
-        golden->line[--n] = '\0';
-    if (strlen(golden->line) != (size_t)n)
-        return at_line(golden, golden->line_no, err, "the line holds a NUL");
-    return OZ_OK;
-}
 
 static int find_feature(const struct oz_model_info *info, const char *name)
 {
     for (uint32_t f = 0; f < info->n_features; f++)
-        if (!strcmp(info->feature[f], name)) return (int)f;
+        if (!strcmp(info->feature[f].name, name)) return (int)f;
     return -1;
 }
 
-/* Inputs first, by name where the model has names, else in its order; then the outputs, in theirs.
- */
+/* The score that column i of the table is, when its name is one that this column may have. */
+static int find_score(const struct oz_model_info *info, uint32_t i, const char *cell)
+{
+    char name[32] = "output";
+    uint32_t score = i - info->n_features;
+    if (info->n_scores > 1) snprintf(name, sizeof name, "output_%u", score);
+    return !strcmp(cell, name) || !strcmp(cell, info->score[score].column) ? (int)i : -1;
+}
+
+/* Features first: by name, or in the model's order where the file has no names of its own and the
+ * table has others; then the scores, in their order. */
 static enum oz_status bind_header(struct golden *golden, struct oz_error *err)
 {
     const struct oz_model_info *info = golden->info;
-    bool end;
-    OZ_TRY(next_line(golden, &end, err));
-    if (end) return at_line(golden, 1, err, "the file is empty");
-    OZ_TRY(split(golden, err));
-    if (golden->n_cells != golden->n_columns)
-        return oz_error_set_at(err, OZ_MODEL, golden->path, 1, 0,
-                               "%zu columns, expected the model's %u features and %u outputs",
-                               golden->n_cells, info->n_features, info->n_outputs);
+    const struct oz_csv *csv = &golden->csv;
+    bool end, by_name = true;
+    OZ_TRY(oz_csv_next(&golden->csv, &end, err));
+    if (end) return oz_csv_mistake(csv, err, "the file is empty");
+    if (csv->n_cells != golden->n_columns)
+        return oz_csv_mistake(csv, err,
+                              "%zu columns, expected the model's %u features and %u outputs",
+                              csv->n_cells, info->n_features, info->n_scores);
+    for (uint32_t i = 0; i < info->n_features && !info->has_own_names; i++)
+        by_name = by_name && find_feature(info, csv->cell[i]) >= 0;
     for (uint32_t i = 0; i < golden->n_columns; i++) golden->target[i] = UINT32_MAX;
     for (uint32_t i = 0; i < golden->n_columns; i++) {
         int target = (int)i;
-        if (i >= info->n_features) {
-            char name[32] = "output";
-            if (info->n_outputs > 1) snprintf(name, sizeof name, "output_%u", i - info->n_features);
-            if (strcmp(golden->cell[i], name)) target = -1;
-        } else if (info->feature) {
-            target = find_feature(info, golden->cell[i]);
-        }
-        for (uint32_t j = 0; j < i; j++)
-            if (target >= 0 && golden->target[j] == (uint32_t)target) target = -1;
+        if (i >= info->n_features)
+            target = find_score(info, i, csv->cell[i]);
+        else if (by_name)
+            target = find_feature(info, csv->cell[i]);
+        for (uint32_t j = 0; j < i && target >= 0; j++)
+            if (golden->target[j] == (uint32_t)target) target = -1;
         if (target < 0)
-            return oz_error_set_at(err, OZ_MODEL, golden->path, 1, 0,
-                                   "column %u, \"%.64s\", is not one of the model's", i + 1,
-                                   golden->cell[i]);
+            return oz_csv_mistake(csv, err, "column %u, \"%.64s\", is not one of the model's",
+                                  i + 1, csv->cell[i]);
         golden->target[i] = (uint32_t)target;
     }
     return OZ_OK;
 }
 
+static enum oz_status read_text(struct golden *golden, uint32_t feature, const char *cell,
+                                struct oz_error *err)
+{
+    struct oz_str *to = (struct oz_str *)golden->column[feature].text + golden->block_rows;
+    *to = (struct oz_str){0};
+    if (!*cell) return OZ_OK;
+    to->len = (uint32_t)strlen(cell);
+    to->data = oz_arena_strndup(&golden->arena, cell, to->len);
+    return to->data ? OZ_OK : oz_no_memory(err);
+}
+
+/* A float is rounded from its text to a float at once, not by way of a double. */
+static bool read_score(const struct oz_model_score *score, const char *cell, double *ret_v)
+{
+    float as_float;
+    if (!score->is_float) return oz_parse_double(cell, strlen(cell), ret_v);
+    bool good = oz_parse_float(cell, strlen(cell), &as_float);
+    *ret_v = (double)as_float;
+    return good;
+}
+
 static enum oz_status read_row(struct golden *golden, struct oz_error *err)
 {
     const struct oz_model_info *info = golden->info;
-    OZ_TRY(split(golden, err));
-    if (golden->n_cells != golden->n_columns)
-        return oz_error_set_at(err, OZ_MODEL, golden->path, golden->line_no, 0,
-                               "%zu cells for %u columns", golden->n_cells, golden->n_columns);
+    const struct oz_csv *csv = &golden->csv;
+    size_t row = golden->block_rows;
+    if (csv->n_cells != golden->n_columns)
+        return oz_csv_mistake(csv, err, "%zu cells for %u columns", csv->n_cells,
+                              golden->n_columns);
     for (uint32_t i = 0; i < golden->n_columns; i++) {
-        const char *cell = golden->cell[i];
+        const char *cell = csv->cell[i];
         uint32_t target = golden->target[i];
         double v = NAN;
-        float as_float;
         bool good = true;
-        if (target >= info->n_features && info->f32_outputs) {
-            good = oz_parse_float(cell, strlen(cell), &as_float);
-            v = (double)as_float;
-        } else if (*cell) {
+        if (target >= info->n_features)
+            good = read_score(&info->score[target - info->n_features], cell, &v);
+        else if (info->feature[target].is_text)
+            OZ_TRY(read_text(golden, target, cell, err));
+        else if (*cell)
             good = oz_parse_double(cell, strlen(cell), &v);
-        } else if (target >= info->n_features) {
-            good = false;
-        }
         if (!good)
-            return oz_error_set_at(err, OZ_MODEL, golden->path, golden->line_no, 0,
-                                   "cell %u, \"%.64s\", is not a number", i + 1, cell);
-        if (target < info->n_features)
-            golden->input[(size_t)target * BLOCK_ROWS + golden->block_rows] = v;
-        else
-            golden->expected[golden->block_rows * info->n_outputs + target - info->n_features] = v;
+            return oz_csv_mistake(csv, err, "cell %u, \"%.64s\", is not a number", i + 1, cell);
+        if (target >= info->n_features)
+            golden->expected[row * info->n_scores + target - info->n_features] = v;
+        else if (!info->feature[target].is_text)
+            ((double *)golden->column[target].f64)[row] = v;
     }
-    if (!golden->block_rows) golden->first_line = golden->line_no;
-    golden->block_rows++;
+    golden->line[golden->block_rows++] = csv->line;
     return OZ_OK;
 }
 
-/* Lines of a block follow each other, so a row's line is known. */
+/* To the bit, but for NaN, which has many bits that mean the same. */
+static bool agree(double expected, double got, double tolerance)
+{
+    if (!memcmp(&expected, &got, sizeof got)) return true;
+    if (!(tolerance > 0)) return false;
+    if (isnan(expected) || isnan(got)) return isnan(expected) && isnan(got);
+    if (isinf(expected) || isinf(got)) return expected == got;
+    double size = fabs(expected);
+    return fabs(got - expected) <= tolerance * OZ_MAX(1.0, size);
+}
+
 static enum oz_status check_block(struct golden *golden, struct oz_error *err)
 {
-    uint32_t n_outputs = golden->info->n_outputs;
+    const struct oz_model_info *info = golden->info;
     oz_model_predict(golden->model, golden->column, golden->block_rows, golden->scratch,
                      golden->got);
-    for (size_t i = 0; i < golden->block_rows * n_outputs; i++) {
+    for (size_t i = 0; i < golden->block_rows * info->n_scores; i++) {
         double expected = golden->expected[i], got = golden->got[i];
-        if (!memcmp(&expected, &got, sizeof got)) continue;
-        char expected_text[OZ_NUMBER_BYTES_MAX + 1], got_text[OZ_NUMBER_BYTES_MAX + 1];
-        snprintf(expected_text, sizeof expected_text, "%.9g", expected);
-        snprintf(got_text, sizeof got_text, "%.9g", got);
-        return oz_error_set_at(err, OZ_MODEL, golden->path,
-                               golden->first_line + (int)(i / n_outputs), 0,
-                               "the trainer predicted %s, this model %s: it is not the model that "
-                               "these rows were made with",
-                               expected_text, got_text);
+        if (agree(expected, got, info->tolerance)) continue;
+        golden->csv.line = golden->line[i / info->n_scores];
+        return oz_csv_mistake(&golden->csv, err,
+                              "the trainer predicted %.9g, this model %.9g: it is not the model "
+                              "that these rows were made with",
+                              expected, got);
     }
     golden->n_rows += golden->block_rows;
     golden->block_rows = 0;
+    oz_arena_reset(&golden->arena);
     return OZ_OK;
 }
 
-static enum oz_status open_golden(struct golden *golden, struct oz_error *err)
+static enum oz_status open_golden(struct golden *golden, const char *path, struct oz_error *err)
 {
     const struct oz_model_info *info = golden->info;
-    golden->file = fopen(golden->path, "re");
-    if (!golden->file)
-        OZ_FAIL(err, OZ_ENVIRONMENT,
-                "%s: the golden rows cannot be opened: %s; they are a CSV of the model's features "
-                "and, as last column `output`, of what the trainer predicted for each row",
-                golden->path, strerror(errno));
-    golden->n_columns = info->n_features + info->n_outputs;
+    enum oz_status status = oz_csv_open(&golden->csv, path, OZ_MODEL, err);
+    if (status == OZ_ENVIRONMENT)
+        oz_error_prefix(err, "the golden rows cannot be opened; they are a CSV of the model's "
+                             "features and, behind them, of what the trainer predicted for each "
+                             "row");
+    OZ_TRY(status);
+    size_t each = OZ_MAX(sizeof(double), sizeof(struct oz_str));
+    size_t inputs = (size_t)info->n_features * BLOCK_ROWS;
+    size_t scores = OZ_MAX((size_t)info->n_scores, (size_t)1) * BLOCK_ROWS;
+    golden->n_columns = info->n_features + info->n_scores;
     golden->target = oz_calloc(golden->n_columns, sizeof *golden->target);
-    golden->input = oz_calloc((size_t)info->n_features * BLOCK_ROWS, sizeof *golden->input);
+    golden->input = oz_calloc(inputs, each);
     golden->column = oz_calloc(info->n_features, sizeof *golden->column);
-    golden->expected = oz_calloc((size_t)info->n_outputs * BLOCK_ROWS, sizeof *golden->expected);
-    golden->got = oz_calloc((size_t)info->n_outputs * BLOCK_ROWS, sizeof *golden->got);
+    golden->expected = oz_calloc(scores, sizeof *golden->expected);
+    golden->got = oz_calloc(scores, sizeof *golden->got);
     golden->scratch = oz_malloc(oz_model_scratch_bytes(golden->model, BLOCK_ROWS));
     if (!golden->target || !golden->input || !golden->column || !golden->expected || !golden->got ||
         !golden->scratch)
         return oz_no_memory(err);
     for (uint32_t f = 0; f < info->n_features; f++)
-        golden->column[f] = golden->input + (size_t)f * BLOCK_ROWS;
+        golden->column[f].f64 =
+            (const double *)((char *)golden->input + (size_t)f * BLOCK_ROWS * each);
     return OZ_OK;
 }
 
@@ -205,26 +187,33 @@ static enum oz_status check_rows(struct golden *golden, struct oz_error *err)
     bool end;
     OZ_TRY(bind_header(golden, err));
     for (;;) {
-        OZ_TRY(next_line(golden, &end, err));
+        OZ_TRY(oz_csv_next(&golden->csv, &end, err));
         if (end) break;
         OZ_TRY(read_row(golden, err));
         if (golden->block_rows == BLOCK_ROWS) OZ_TRY(check_block(golden, err));
     }
     OZ_TRY(check_block(golden, err));
-    if (!golden->n_rows) return at_line(golden, golden->line_no, err, "there are no rows");
+    if (!golden->n_rows) return oz_csv_mistake(&golden->csv, err, "there are no rows");
     return OZ_OK;
+}
+
+const char *oz_model_golden_path(struct oz_arena *arena, const char *model_path)
+{
+    const char *dot = strrchr(model_path, '.'), *slash = strrchr(model_path, '/');
+    size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - model_path) : strlen(model_path);
+    return oz_arena_printf(arena, "%.*s.golden.csv", (int)stem, model_path);
 }
 
 enum oz_status oz_model_check_golden(const struct oz_model *model, const char *csv_path,
                                      size_t *ret_n_rows, struct oz_error *err)
 {
-    struct golden golden = {.model = model, .info = oz_model_info(model), .path = csv_path};
-    enum oz_status status = open_golden(&golden, err);
+    struct golden golden = {.model = model, .info = oz_model_info(model)};
+    oz_arena_init(&golden.arena, 4096);
+    enum oz_status status = open_golden(&golden, csv_path, err);
     if (status == OZ_OK) status = check_rows(&golden, err);
     if (status == OZ_OK) *ret_n_rows = golden.n_rows;
-    if (golden.file) fclose(golden.file);
-    free(golden.line); /* getline's, not ours */
-    oz_free(golden.cell);
+    oz_csv_close(&golden.csv);
+    oz_arena_clear(&golden.arena);
     oz_free(golden.target);
     oz_free(golden.input);
     oz_free(golden.column);

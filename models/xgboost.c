@@ -149,7 +149,7 @@ static enum oz_status read_param(struct import *import, struct oz_error *err)
     if (import->n_groups > OZ_MODEL_OUTPUTS_MAX)
         OZ_FAIL(err, OZ_MODEL, "the model has %lld outputs, up to %d are served",
                 (long long)import->n_groups, OZ_MODEL_OUTPUTS_MAX);
-    import->parts->n_outputs = import->objective->one_output ? 1 : (uint32_t)import->n_groups;
+    import->parts->n_scores = import->objective->one_output ? 1 : (uint32_t)import->n_groups;
 
     import->base_margin =
         oz_arena_get(&import->parts->arena, (size_t)import->n_groups * sizeof *import->base_margin);

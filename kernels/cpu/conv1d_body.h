@@ -2,7 +2,7 @@
  *
  * Time stands in the lanes: an output channel's row of sums takes, for each channel and tap, one
  * weight times a row of inputs that is shifted by the tap. For that an item is first copied into
- * scratch memory with its padding, and for stride s as s phases, so that every tap reads neighbours:
+ * scratch memory with its padding, and for stride s in s phases, so that a tap reads neighbours:
  *
  *     padded x[i][u], u = t * s + tap * d:   plane[i][u % s][u / s]
  *

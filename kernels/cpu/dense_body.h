@@ -21,7 +21,7 @@ enum {
     PANELS_MAX = 4,
     TILE_VECTORS_MAX = 8, /* panels times their vectors */
     TALL_COLUMNS_MAX = 8,
-    BLOCK_K = 512,   /* a panel's block stays in the second-level cache, */
+    BLOCK_K = OZ_PANEL_VECTORS == 2 ? 256 : 512,
     BLOCK_ROWS = 120 /* and the rows' block beside it; a multiple of every tile's rows */
 };
 

@@ -4,28 +4,19 @@
  * The lanes' loops are unrolled by request: only then do the eight places live in registers, and a
  * walk takes half the time. */
 enum { LANES = 8 };
+#define INLINE static inline __attribute__((always_inline))
 
-void oz_forest_keys_f64__scalar(const double *restrict column, size_t n_rows, int32_t nan_key,
-                                int32_t *restrict plane)
-{
-    for (size_t row = 0; row < n_rows; row++) {
-        float x = (float)column[row];
-        plane[row] = x != x ? nan_key : oz_forest_key(x);
-    }
-}
-
-static inline uint32_t step(const struct oz_forest_node *restrict tree,
-                            const int32_t *restrict tile, uint32_t at)
+INLINE uint32_t step(const struct oz_forest_node *restrict tree, const int32_t *restrict tile,
+                     uint32_t at)
 {
     const struct oz_forest_node *node = &tree[at];
     return node->left + (tile[node->plane] >= node->key);
 }
 
 /* Eight neighbouring rows through one tree. */
-static inline void walk_rows(const struct oz_forest_node *restrict tree, unsigned shallowest,
-                             unsigned deepest, const int32_t *restrict tile, float *restrict sums)
+INLINE void walk_rows(const struct oz_forest_node *restrict tree, unsigned shallowest,
+                      unsigned deepest, const int32_t *restrict tile, uint32_t at[LANES])
 {
-    uint32_t at[LANES] = {0};
     unsigned depth = 0;
     for (; depth < shallowest; depth++)
 #pragma GCC unroll 8
@@ -40,17 +31,13 @@ static inline void walk_rows(const struct oz_forest_node *restrict tree, unsigne
         }
         if (!moved) break;
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < LANES; i++) sums[i] += tree[at[i]].value;
 }
 
-/* One row through eight trees, whose leaves are then added in their order. */
-static inline void walk_trees(const struct oz_forest_node *restrict nodes,
-                              const struct oz_forest_tree *restrict tree,
-                              const int32_t *restrict tile, float *restrict sums)
+/* One row through eight trees. */
+INLINE void walk_trees(const struct oz_forest_node *restrict nodes,
+                       const struct oz_forest_tree *restrict tree, const int32_t *restrict tile,
+                       const struct oz_forest_node *root[LANES], uint32_t at[LANES])
 {
-    const struct oz_forest_node *root[LANES];
-    uint32_t at[LANES] = {0};
     unsigned depth = 0, shallowest = UINT16_MAX, deepest = 0;
 #pragma GCC unroll 8
     for (int i = 0; i < LANES; i++) {
@@ -71,9 +58,16 @@ static inline void walk_trees(const struct oz_forest_node *restrict nodes,
         }
         if (!moved) break;
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < LANES; i++)
-        sums[(size_t)tree[i].group * OZ_FOREST_TILE_ROWS] += root[i][at[i]].value;
+}
+
+INLINE const struct oz_forest_node *walk_one(const struct oz_forest_node *restrict nodes,
+                                             const struct oz_forest_tree *restrict tree,
+                                             const int32_t *restrict tile)
+{
+    const struct oz_forest_node *root = &nodes[tree->node];
+    uint32_t at = 0;
+    for (unsigned depth = 0; depth < tree->deepest; depth++) at = step(root, tile, at);
+    return &root[at];
 }
 
 void oz_forest_f32_sum__scalar(const struct oz_forest_node *restrict nodes,
@@ -84,20 +78,96 @@ void oz_forest_f32_sum__scalar(const struct oz_forest_node *restrict nodes,
     if (in_lanes)
         for (size_t t = 0; t < n_trees; t++) {
             float *sum = sums + (size_t)trees[t].group * OZ_FOREST_TILE_ROWS;
-            for (size_t row = 0; row < in_lanes; row += LANES)
-                walk_rows(&nodes[trees[t].node], trees[t].shallowest, trees[t].deepest, tile + row,
-                          sum + row);
+            const struct oz_forest_node *tree = &nodes[trees[t].node];
+            for (size_t row = 0; row < in_lanes; row += LANES) {
+                uint32_t at[LANES] = {0};
+                walk_rows(tree, trees[t].shallowest, trees[t].deepest, tile + row, at);
+#pragma GCC unroll 8
+                for (int i = 0; i < LANES; i++) sum[row + (size_t)i] += tree[at[i]].value;
+            }
         }
     for (size_t row = in_lanes; row < n_rows; row++) {
         size_t t = 0;
-        for (; t + LANES <= n_trees; t += LANES)
-            walk_trees(nodes, &trees[t], tile + row, sums + row);
-        for (; t < n_trees; t++) {
-            const struct oz_forest_node *root = &nodes[trees[t].node];
-            uint32_t at = 0;
-            for (unsigned depth = 0; depth < trees[t].deepest; depth++)
-                at = step(root, tile + row, at);
-            sums[(size_t)trees[t].group * OZ_FOREST_TILE_ROWS + row] += root[at].value;
+        for (; t + LANES <= n_trees; t += LANES) {
+            const struct oz_forest_node *root[LANES];
+            uint32_t at[LANES] = {0};
+            walk_trees(nodes, &trees[t], tile + row, root, at);
+#pragma GCC unroll 8
+            for (int i = 0; i < LANES; i++)
+                sums[(size_t)trees[t + (size_t)i].group * OZ_FOREST_TILE_ROWS + row] +=
+                    root[i][at[i]].value;
         }
+        for (; t < n_trees; t++)
+            sums[(size_t)trees[t].group * OZ_FOREST_TILE_ROWS + row] +=
+                walk_one(nodes, &trees[t], tile + row)->value;
     }
+}
+
+enum how { SUM, MIN, MAX };
+
+INLINE void take(const struct oz_forest_weight *restrict weight, enum how how,
+                 double *restrict sums)
+{
+    for (;; weight++) {
+        double *sum = &sums[(size_t)weight->group * OZ_FOREST_TILE_ROWS], v = weight->value;
+        if (how == SUM)
+            *sum += v;
+        else if (how == MIN ? v < *sum : v > *sum)
+            *sum = v;
+        if (weight->is_last) return;
+    }
+}
+
+INLINE void walk_all(const struct oz_forest_node *restrict nodes,
+                     const struct oz_forest_weight *restrict weights,
+                     const struct oz_forest_tree *restrict trees, size_t n_trees,
+                     const int32_t *restrict tile, size_t n_rows, enum how how,
+                     double *restrict sums)
+{
+    size_t in_lanes = n_rows / LANES * LANES;
+    if (in_lanes)
+        for (size_t t = 0; t < n_trees; t++) {
+            const struct oz_forest_node *tree = &nodes[trees[t].node];
+            for (size_t row = 0; row < in_lanes; row += LANES) {
+                uint32_t at[LANES] = {0};
+                walk_rows(tree, trees[t].shallowest, trees[t].deepest, tile + row, at);
+                for (size_t i = 0; i < LANES; i++)
+                    take(&weights[tree[at[i]].weight], how, sums + row + i);
+            }
+        }
+    for (size_t row = in_lanes; row < n_rows; row++) {
+        size_t t = 0;
+        for (; t + LANES <= n_trees; t += LANES) {
+            const struct oz_forest_node *root[LANES];
+            uint32_t at[LANES] = {0};
+            walk_trees(nodes, &trees[t], tile + row, root, at);
+            for (int i = 0; i < LANES; i++) take(&weights[root[i][at[i]].weight], how, sums + row);
+        }
+        for (; t < n_trees; t++)
+            take(&weights[walk_one(nodes, &trees[t], tile + row)->weight], how, sums + row);
+    }
+}
+
+void oz_forest_f64_sum__scalar(const struct oz_forest_node *restrict nodes,
+                               const struct oz_forest_weight *restrict weights,
+                               const struct oz_forest_tree *restrict trees, size_t n_trees,
+                               const int32_t *restrict tile, size_t n_rows, double *restrict sums)
+{
+    walk_all(nodes, weights, trees, n_trees, tile, n_rows, SUM, sums);
+}
+
+void oz_forest_f64_min__scalar(const struct oz_forest_node *restrict nodes,
+                               const struct oz_forest_weight *restrict weights,
+                               const struct oz_forest_tree *restrict trees, size_t n_trees,
+                               const int32_t *restrict tile, size_t n_rows, double *restrict sums)
+{
+    walk_all(nodes, weights, trees, n_trees, tile, n_rows, MIN, sums);
+}
+
+void oz_forest_f64_max__scalar(const struct oz_forest_node *restrict nodes,
+                               const struct oz_forest_weight *restrict weights,
+                               const struct oz_forest_tree *restrict trees, size_t n_trees,
+                               const int32_t *restrict tile, size_t n_rows, double *restrict sums)
+{
+    walk_all(nodes, weights, trees, n_trees, tile, n_rows, MAX, sums);
 }

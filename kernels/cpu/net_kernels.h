@@ -20,33 +20,34 @@
 #define OZ_KERNELS_CPU_NET_KERNELS_H
 #include "base/base.h"
 
-/* name, the operator's word, alpha and beta where the operator gives none, what it computes.
- * Errors, as found by tests/unit/kernels/test_net_kernels.c over all floats: in ulp of the result
- * where not said otherwise. */
+/* name, the operator's word, alpha and beta where the operator gives none; what it computes; the
+ * largest error (none: exact) over all finite floats: in units in the last place of the result, or
+ * where it says so of x (2^-24 |x|), because a small result is a difference there. GELU_TANH is
+ * Gelu with approximate="tanh". */
+#define OZ_FLT_MAX 3.402823466e38f
 #define OZ_ACT_MAP(X)                                                                              \
-    X(NONE, "", 0, 0)                                  /* x */                                     \
-    X(RELU, "Relu", 0, 0)                              /* max(0, x) */                             \
-    X(LEAKY_RELU, "LeakyRelu", 0.01f, 0)               /* x < 0: alpha x, else x */                \
-    X(CLIP, "Clip", -3.402823466e38f, 3.402823466e38f) /* min(beta, max(alpha, x)) */              \
-    X(THRESHOLDED_RELU, "ThresholdedRelu", 1, 0)       /* x > alpha: x, else 0 */                  \
-    X(HARD_SIGMOID, "HardSigmoid", 0.2f, 0.5f)         /* max(0, min(1, alpha x + beta)) */        \
-    X(AFFINE, "Affine", 1, 0)                          /* alpha x + beta */                        \
-    X(SIGMOID, "Sigmoid", 0, 0)                        /* 1 / (1 + e^-x) */                        \
-    X(TANH, "Tanh", 0, 0)                              /* tanh x */                                \
-    X(SCALED_TANH, "ScaledTanh", 1, 1)                 /* alpha tanh(beta x) */                    \
-    X(ELU, "Elu", 1, 0)                                /* x < 0: alpha (e^x - 1), else x */        \
-    X(SELU, "Selu", 1.67326319217681884765625f,                                                    \
-      1.05070102214813232421875f)    /* beta (x < 0: alpha (e^x - 1), else x) */                   \
-    X(CELU, "Celu", 1, 0)            /* x < 0: alpha (e^(x / alpha) - 1), else x */                \
-    X(SOFTPLUS, "Softplus", 0, 0)    /* log(1 + e^x) */                                            \
-    X(SOFTSIGN, "Softsign", 0, 0)    /* x / (1 + |x|) */                                           \
-    X(GELU, "Gelu", 0, 0)            /* x / 2 (1 + erf(x / sqrt 2)) */                             \
-    X(GELU_TANH, "", 0, 0)           /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */       \
-    X(HARD_SWISH, "HardSwish", 0, 0) /* x max(0, min(1, x / 6 + 1 / 2)) */                         \
-    X(SWISH, "Swish", 1, 0)          /* x / (1 + e^(-alpha x)) */                                  \
-    X(MISH, "Mish", 0, 0)            /* x tanh(softplus x) */                                      \
-    X(EXP, "Exp", 0, 0)              /* e^(x - alpha) */                                           \
-    X(ERF, "Erf", 0, 0)              /* erf x */
+    X(NONE, "", 0, 0)                            /* x */                                           \
+    X(RELU, "Relu", 0, 0)                        /* max(0, x) */                                   \
+    X(LEAKY_RELU, "LeakyRelu", 0.01f, 0)         /* x < 0: alpha x, else x; 1/2 */                 \
+    X(CLIP, "Clip", -OZ_FLT_MAX, OZ_FLT_MAX)     /* min(beta, max(alpha, x)) */                    \
+    X(THRESHOLDED_RELU, "ThresholdedRelu", 1, 0) /* x > alpha: x, else 0 */                        \
+    X(HARD_SIGMOID, "HardSigmoid", 0.2f, 0.5f)   /* max(0, min(1, alpha x + beta)); 1/2 */         \
+    X(AFFINE, "Affine", 1, 0)                    /* alpha x + beta; 1/2 */                         \
+    X(SIGMOID, "Sigmoid", 0, 0)                  /* 1 / (1 + e^-x); 2.5 */                         \
+    X(TANH, "Tanh", 0, 0)                        /* tanh x; 3 */                                   \
+    X(SCALED_TANH, "ScaledTanh", 1, 1)           /* alpha tanh(beta x); 3 when both are 1 */       \
+    X(ELU, "Elu", 1, 0) /* x < 0: alpha (e^x - 1), else x; 1 when alpha is */                      \
+    X(SELU, "Selu", 1.67326324f, 1.05070102f) /* beta (x < 0: alpha (e^x - 1), else x); 2.5 */     \
+    X(CELU, "Celu", 1, 0)                     /* x < 0: alpha (e^(x / alpha) - 1), else x; 1 */    \
+    X(SOFTPLUS, "Softplus", 0, 0)             /* log(1 + e^x); 3 */                                \
+    X(SOFTSIGN, "Softsign", 0, 0)             /* x / (1 + |x|); 1.5 */                             \
+    X(GELU, "Gelu", 0, 0)                     /* x / 2 (1 + erf(x / sqrt 2)); 2 of x */            \
+    X(GELU_TANH, "", 0, 0) /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); 2.5 of x */       \
+    X(HARD_SWISH, "HardSwish", 0, 0) /* x max(0, min(1, x / 6 + 1 / 2)); 2 of x */                 \
+    X(SWISH, "Swish", 1, 0)          /* x / (1 + e^(-alpha x)); 2.5 of x */                        \
+    X(MISH, "Mish", 0, 0)            /* x tanh(log(1 + e^x)); 2.5 of x */                          \
+    X(EXP, "Exp", 0, 0)              /* e^(x - alpha); 1 */                                        \
+    X(ERF, "Erf", 0, 0)              /* erf x; 1.25 */
 
 enum oz_act {
 #define X(name, word, alpha, beta) OZ_ACT_##name,
@@ -86,7 +87,7 @@ struct oz_net_kernels {
 /* The best table that this machine can run, or the one that the environment variable OUZEL_KERNELS
  * names. Chosen at the first call, then always the same. */
 const struct oz_net_kernels *oz_net_kernels(void);
-/* Why that one: "the best of this machine", "OUZEL_KERNELS", or what was wrong with that variable. */
+/* Why that one: "the best of this machine", "OUZEL_KERNELS", or what is wrong with that. */
 const char *oz_net_kernels_reason(void);
 /* Every table that this machine can run, the scalar one first: i from 0 until NULL. */
 const struct oz_net_kernels *oz_net_kernels_at(size_t i);

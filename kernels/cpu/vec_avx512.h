@@ -1,16 +1,13 @@
-/* Vectors of sixteen floats; the names are explained in vec_scalar.h. With OZ_VEC_SIMDE the same
- * functions are built for a machine without AVX-512, to be tested there; their symbols then end in
- * avx512_simde. */
+/* Vectors of sixteen floats; the names are explained in vec_scalar.h. A test that
+ * builds the same functions for a machine without AVX-512 names OZ_ISA itself, and brings the
+ * intrinsics. */
 #ifndef OZ_KERNELS_CPU_VEC_AVX512_H
 #define OZ_KERNELS_CPU_VEC_AVX512_H
-#ifdef OZ_VEC_SIMDE
-#include "tests/unit/kernels/simde_avx512.h"
-#define OZ_ISA avx512_simde
-#else
+#ifndef OZ_ISA
 #include <immintrin.h>
-#include <math.h>
 #define OZ_ISA avx512
 #endif
+#include <math.h>
 #include "kernels/cpu/net_kernels.h"
 
 #define OZ_LANES         16
@@ -69,7 +66,7 @@ static inline oz_vf oz_vf_scale(oz_vf a, oz_vf rounded)
 
 static inline oz_vf oz_vf_keep(oz_vf v)
 {
-#ifndef OZ_VEC_SIMDE
+#ifdef __AVX512F__
     __asm__("" : "+v"(v));
 #endif
     return v;

@@ -1,6 +1,8 @@
 #include "models/net/box.h"
 #include <string.h>
 
+_Static_assert(sizeof(struct oz_str) == 16, "an element is 1, 4, 8 or 16 bytes");
+
 /* Rows and columns of elements: the two innermost loops of a copy. */
 struct plane {
     int64_t n_rows, n_cols;
@@ -9,8 +11,8 @@ struct plane {
 
 /* Side of the squares in which a plane is turned: both sides of one stay in the first cache. */
 enum { TILE = 16 };
-/* Runs up to this many elements are cheaper to copy in a loop than by a call. */
-enum { SHORT_RUN = 16 };
+/* Runs up to this many bytes are cheaper to copy in a loop than by a call. */
+enum { SHORT_RUN_BYTES = 64 };
 
 static inline __attribute__((always_inline)) void copy_run(const struct plane *p, uint8_t *to,
                                                            const uint8_t *from, size_t bytes)
@@ -38,7 +40,7 @@ static inline __attribute__((always_inline)) void copy_plane(const struct plane 
                                                              const uint8_t *from, size_t bytes)
 {
     int64_t each = (int64_t)bytes;
-    if (p->to_col == 1 && p->from_col == 1 && p->n_cols > SHORT_RUN) {
+    if (p->to_col == 1 && p->from_col == 1 && p->n_cols * each > SHORT_RUN_BYTES) {
         for (int64_t r = 0; r < p->n_rows; r++)
             memcpy(to + r * p->to_row * each, from + r * p->from_row * each,
                    (size_t)(p->n_cols * each));
@@ -67,7 +69,7 @@ static void copy_plane_of(const struct plane *p, uint8_t *to, const uint8_t *fro
     case 1: copy_plane(p, to, from, 1); break;
     case 4: copy_plane(p, to, from, 4); break;
     case 8: copy_plane(p, to, from, 8); break;
-    default: copy_plane(p, to, from, sizeof(struct oz_str)); break;
+    default: copy_plane(p, to, from, 16); break;
     }
 }
 
@@ -103,6 +105,30 @@ static bool simplify(const struct oz_box *box, struct oz_box *ret_box)
     return true;
 }
 
+/* Runs of small elements that always go together become larger elements. */
+static size_t widen(struct oz_box *box, size_t element_bytes)
+{
+    static const size_t factors[] = {16, 8, 4, 2};
+    size_t last = box->rank - 1;
+    if (!box->rank || box->to[last] != 1 || box->from[last] != 1) return element_bytes;
+    for (size_t i = 0; i < OZ_COUNT_OF(factors); i++) {
+        int64_t factor = (int64_t)factors[i];
+        size_t bytes = element_bytes * factors[i];
+        bool fits = bytes <= 16 && bytes != 2 && box->dim[last] % factor == 0;
+        for (size_t d = 0; fits && d < last; d++)
+            fits = box->to[d] % factor == 0 && box->from[d] % factor == 0;
+        if (!fits) continue;
+        for (size_t d = 0; d < last; d++) {
+            box->to[d] /= factor;
+            box->from[d] /= factor;
+        }
+        box->dim[last] /= factor;
+        if (box->dim[last] == 1) box->rank--;
+        return bytes;
+    }
+    return element_bytes;
+}
+
 /* Which dimension becomes the plane's rows: the one along which reading is contiguous, if the
  * innermost is not; else the next one. */
 static size_t row_dimension(const struct oz_box *box)
@@ -119,8 +145,9 @@ void oz_box_copy(const struct oz_box *given, void *to, const void *from, size_t 
     struct oz_box box;
     struct plane plane = {.n_rows = 1, .n_cols = 1};
     OZ_ASSERT(element_bytes == 1 || element_bytes == 4 || element_bytes == 8 ||
-              element_bytes == sizeof(struct oz_str));
+              element_bytes == 16);
     if (!simplify(given, &box)) return;
+    element_bytes = widen(&box, element_bytes);
     if (box.rank > 0) {
         plane.n_cols = box.dim[box.rank - 1];
         plane.to_col = box.to[box.rank - 1];

@@ -43,7 +43,7 @@ bool oz_exec_is_dry(const struct oz_exec *exec, const struct oz_node *node)
     if (!exec->planner) return false;
     for (uint32_t i = 0; i < node->n_inputs; i++) {
         const struct oz_tensor *in = oz_exec_in(exec, node, i);
-        if (in && (in->loose || (!in->data && in->n))) return true;
+        if (in && (in->loose || !in->data)) return true;
     }
     return false;
 }
@@ -151,7 +151,8 @@ enum oz_status oz_exec_view(struct oz_exec *exec, const struct oz_node *node, ui
     uint32_t value = output_value(node, k), from_value = node->input[i];
     struct oz_tensor to;
     OZ_TRY(oz_tensor_shape(&to, (enum oz_dtype)from->dtype, rank, dim, err));
-    if (to.n != from->n)
+    /* Of upper bounds the new shape may say less: 10 elements at most are 3 x 3 at most. */
+    if (from->loose ? to.n > from->n : to.n != from->n)
         OZ_FAIL(err, OZ_MODEL, "%lld elements cannot become %lld", (long long)from->n,
                 (long long)to.n);
     to.data = from->data;
@@ -185,10 +186,35 @@ enum oz_status oz_exec_scratch(struct oz_exec *exec, const struct oz_node *node,
     return OZ_OK;
 }
 
+enum oz_status oz_exec_text_memory(struct oz_exec *exec, const struct oz_node *node, size_t n_bytes,
+                                   void **ret_memory, struct oz_error *err)
+{
+    if (exec->planner && exec->planner->scratch_is_kept)
+        exec->planner->scratch_is_kept[node->number] = true;
+    return oz_exec_scratch(exec, node, n_bytes, ret_memory, err);
+}
+
 enum oz_status oz_node_prefix(const struct oz_node *node, struct oz_error *err)
 {
     return oz_error_prefix(err, "%s (%s %u), node `%.100s`", node->op->name,
                            oz_domain_word(node->op->domain), node->opset, node->name);
+}
+
+/* When the memory for known values ends amid a node, it has written none of its outputs, or not
+ * all: then none of them is known. */
+static enum oz_status plan_node(struct oz_exec *exec, const struct oz_node *node,
+                                struct oz_error *err)
+{
+    struct oz_planner *planner = exec->planner;
+    bool was_over = planner->is_over;
+    planner->is_over = false;
+    OZ_TRY(node->op->run(exec, node, err));
+    for (uint32_t k = 0; planner->is_over && k < node->n_spare; k++) {
+        uint32_t value = output_value(node, k);
+        if (planner->root[value] == value) exec->value[value].data = NULL;
+    }
+    planner->is_over |= was_over;
+    return OZ_OK;
 }
 
 enum oz_status oz_exec_node(struct oz_exec *exec, const struct oz_node *node, struct oz_error *err)
@@ -198,7 +224,8 @@ enum oz_status oz_exec_node(struct oz_exec *exec, const struct oz_node *node, st
         OZ_FAIL(err, OZ_MODEL, "the net runs more than %llu nodes: a loop without an end?",
                 (unsigned long long)exec->net->steps_max);
     exec->scratch_used = 0;
-    enum oz_status status = node->op->run(exec, node, err);
+    enum oz_status status =
+        exec->planner ? plan_node(exec, node, err) : node->op->run(exec, node, err);
     exec->scratch_used = outer_scratch;
     if (status == OZ_MODEL) oz_node_prefix(node, err);
     return status;

@@ -39,15 +39,15 @@ enum oz_status oz_exec_out(struct oz_exec *exec, const struct oz_node *node, uin
 enum oz_status oz_exec_out_at_most(struct oz_exec *exec, const struct oz_node *node, uint32_t k,
                                    enum oz_dtype dtype, size_t rank, const int64_t *dim,
                                    struct oz_tensor **ret_tensor, struct oz_error *err) OZ_MUST_USE;
-/* The same for values that follow from the inputs' shapes alone (Shape, Size): known while planning,
- * unless a shape depends on data. */
+/* The same for values that follow from the inputs' shapes alone (Shape, Size): known while
+ * planning, unless a shape depends on data. */
 enum oz_status oz_exec_out_by_shape(struct oz_exec *exec, const struct oz_node *node, uint32_t k,
                                     enum oz_dtype dtype, size_t rank, const int64_t *dim,
                                     struct oz_tensor **ret_tensor,
                                     struct oz_error *err) OZ_MUST_USE;
 void oz_exec_shrink(struct oz_tensor *tensor, const int64_t *dim); /* the same rank */
 /* Output k is input i with another shape (Reshape, Squeeze, Identity): no copy. The element counts
- * must agree. Nothing is left to do after that. */
+ * must agree; of upper bounds (loose) the new one may be less. Nothing is left to do after that. */
 enum oz_status oz_exec_view(struct oz_exec *exec, const struct oz_node *node, uint32_t k,
                             uint32_t i, size_t rank, const int64_t *dim,
                             struct oz_error *err) OZ_MUST_USE;
@@ -57,6 +57,10 @@ bool oz_exec_is_wanted(const struct oz_node *node, uint32_t k);
  * while planning. Ask before the first use of outputs' data. */
 enum oz_status oz_exec_scratch(struct oz_exec *exec, const struct oz_node *node, size_t n_bytes,
                                void **ret_memory, struct oz_error *err) OZ_MUST_USE;
+/* The same until the run ends, for the bytes of texts that the node makes: whoever copies a text
+ * shares its bytes. Not in the bodies of Loop, Scan and If, which may run again: refused. */
+enum oz_status oz_exec_text_memory(struct oz_exec *exec, const struct oz_node *node, size_t n_bytes,
+                                   void **ret_memory, struct oz_error *err) OZ_MUST_USE;
 /* True while planning (some input of the node has no data): its outputs have none either. */
 bool oz_exec_is_dry(const struct oz_exec *exec, const struct oz_node *node);
 

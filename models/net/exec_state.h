@@ -13,6 +13,7 @@ struct oz_planner {
     uint32_t *root;          /* [n_values]: whose memory it shares; itself, or OZ_NO_VALUE: not
                                   the plan's */
     uint64_t *scratch_bytes; /* [n_nodes] */
+    bool *scratch_is_kept;   /* [n_nodes]: until the run ends; NULL when folding */
 };
 
 struct oz_exec {

@@ -7,6 +7,7 @@
  *   number   the nodes get their steps, the order of running */
 #include <string.h>
 #include "models/net/exec_state.h"
+#include "models/net/fuse_isolation.h"
 #include "models/net/net_fuse.h"
 
 enum { VARIADIC = 64 }; /* operators with more outputs than this make those that are named */
@@ -217,6 +218,9 @@ enum oz_status oz_net_compile(struct oz_net *net, struct oz_error *err)
     OZ_TRY(each_node(net, &net->graph, read_node, NULL, err));
     OZ_TRY(oz_net_fold(net, err));
     OZ_TRY(oz_net_drop(net, err));
+    bool is_changed;
+    OZ_TRY(oz_fuse_isolation_forests(net, &is_changed, err));
+    if (is_changed) OZ_TRY(oz_net_drop(net, err));
     OZ_TRY(oz_net_fuse(net, err));
     OZ_TRY(oz_net_drop(net, err));
     OZ_TRY(each_node(net, &net->graph, prepare_node, NULL, err));

@@ -137,9 +137,11 @@ static enum oz_status dry_run(struct planning *plan, const struct oz_tensor *inp
     planner->value_bytes = oz_arena_zeroed(&plan->temporary, net->n_values + 1, 8);
     planner->root = oz_arena_get(&plan->temporary, (net->n_values + 1) * sizeof(uint32_t));
     planner->scratch_bytes = oz_arena_zeroed(&plan->temporary, net->n_nodes + 1, 8);
+    planner->scratch_is_kept = oz_arena_zeroed(&plan->temporary, net->n_nodes + 1, sizeof(bool));
     *exec = (struct oz_exec){.net = net, .planner = planner};
     exec->value = oz_arena_zeroed(&plan->temporary, net->n_values + 1, sizeof *exec->value);
-    if (!planner->value_bytes || !planner->root || !planner->scratch_bytes || !exec->value)
+    if (!planner->value_bytes || !planner->root || !planner->scratch_bytes ||
+        !planner->scratch_is_kept || !exec->value)
         return oz_no_memory(err);
     memset(planner->root, 0xff, net->n_values * sizeof(uint32_t));
     for (uint32_t i = 0; i < net->graph.n_inputs; i++) exec->value[net->graph.input[i]] = input[i];
@@ -152,19 +154,27 @@ static void add_piece(struct planning *plan, uint64_t n_bytes, uint32_t first, u
     plan->piece[plan->n_pieces++] = (struct piece){n_bytes, ret_offset, first, last};
 }
 
-static void collect_scratch(struct planning *plan, struct oz_net_plan *ret,
-                            const struct oz_graph *graph)
+static enum oz_status collect_scratch(struct planning *plan, struct oz_net_plan *ret,
+                                      const struct oz_graph *graph, struct oz_error *err)
 {
+    const bool is_body = graph != &plan->net->graph;
     for (uint32_t i = 0; i < graph->n_nodes; i++) {
         const struct oz_node *node = &graph->node[i];
         uint64_t n_bytes = plan->planner.scratch_bytes[node->number];
+        bool is_kept = plan->planner.scratch_is_kept[node->number];
         ret->scratch_bytes[node->number] = n_bytes;
+        if (is_kept && is_body) {
+            oz_error_set(err, OZ_MODEL, "makes texts in the body of a Loop, Scan or If");
+            return oz_node_prefix(node, err);
+        }
         if (n_bytes)
-            add_piece(plan, n_bytes, node->start, node->end, &ret->scratch_offset[node->number]);
+            add_piece(plan, n_bytes, node->start, is_kept ? FOR_EVER : node->end,
+                      &ret->scratch_offset[node->number]);
         for (uint32_t a = 0; a < node->n_attributes; a++)
             if (node->attribute[a].kind == OZ_ATTRIBUTE_GRAPH)
-                collect_scratch(plan, ret, node->attribute[a].graph);
+                OZ_TRY(collect_scratch(plan, ret, node->attribute[a].graph, err));
     }
+    return OZ_OK;
 }
 
 static enum oz_status make_plan(struct planning *plan, const struct oz_tensor *input,
@@ -193,7 +203,7 @@ static enum oz_status make_plan(struct planning *plan, const struct oz_tensor *i
             add_piece(plan, ret->cap_bytes[v], plan->life[v].first, plan->life[v].last,
                       &ret->offset[v]);
     }
-    collect_scratch(plan, ret, &net->graph);
+    OZ_TRY(collect_scratch(plan, ret, &net->graph, err));
     uint64_t start =
         ((net->n_values + 1) * sizeof(struct oz_tensor) + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
     uint64_t end = start;

@@ -5,10 +5,12 @@
  * Layout: inputs are [batch x channels x spatial axes]. Bodies are written for three spatial axes;
  * of fewer, the leading ones have size 1, window 1 and stride 1.
  * Threads: none of this is shared while it changes. Ownership: a form borrows from the net.
- * Limits: 1 to 3 spatial axes, none of them empty; sizes, steps and padding up to OZ_WINDOW_SIZE_MAX, so that no product
- * of two of them overflows.
+ * Limits: 1 to 3 spatial axes, none of them empty; sizes, steps and padding up to
+ * OZ_WINDOW_SIZE_MAX, so that no product of two of them overflows.
  * Source: the operators' reference, Conv and MaxPool; ceil_mode as since opset 22, which is what
- * PyTorch and ONNX Runtime compute for older ones, too. */
+ * PyTorch and ONNX Runtime compute for older ones, too. Where ONNX Runtime's pools differ from the
+ * reference (it leaves dilations out of SAME padding, and rounds up after VALID), the reference is
+ * followed. */
 #ifndef OZ_MODELS_NET_NET_WINDOW_H
 #define OZ_MODELS_NET_NET_WINDOW_H
 #include "models/net/op.h"

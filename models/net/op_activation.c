@@ -224,10 +224,12 @@ static enum oz_status run_prelu(struct oz_exec *exec, const struct oz_node *node
 
 struct clip_state {
     bool by_attributes;
-    float min, max; /* then */
+    float min, max;
 };
 
-/* What one run clips to; left out: no bound. min beyond max: everything becomes max. */
+/* What one run clips to. min beyond max: everything becomes max. A bound that is left out is the
+ * type's: of a floating type the largest finite number, so infinities are clipped; none for
+ * integers. */
 struct clip_bounds {
     const void *min, *max; /* one element each, or NULL */
 };
@@ -261,7 +263,8 @@ static enum oz_status compile_clip(struct oz_net *net, struct oz_node *node, str
 {
     struct clip_state *state = oz_node_state(net, node, sizeof(*state));
     if (!state) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory");
-    state->by_attributes = node->opset < 11;
+    *state =
+        (struct clip_state){.by_attributes = node->opset < 11, .min = -FLT_MAX, .max = FLT_MAX};
     if (!state->by_attributes) return OZ_OK;
     if (node->n_inputs != 1)
         OZ_FAIL(err, OZ_MODEL, "%u inputs, before opset 11 there is one", node->n_inputs);
@@ -269,17 +272,17 @@ static enum oz_status compile_clip(struct oz_net *net, struct oz_node *node, str
     return oz_attr_f32(node, "max", FLT_MAX, &state->max, err);
 }
 
-/* Input i, which must be one number of the type of the first input; NULL when it is left out. */
+/* Input i, which must be one number of the type of the first input; left out: *bound stays. */
 static enum oz_status clip_bound(struct oz_exec *exec, const struct oz_node *node, uint32_t i,
-                                 const struct oz_tensor **ret_bound, struct oz_error *err)
+                                 const void **bound, struct oz_error *err)
 {
-    const struct oz_tensor *bound = oz_exec_in(exec, node, i);
-    *ret_bound = bound;
-    if (!bound) return OZ_OK;
-    OZ_TRY(oz_same_dtype(oz_exec_in(exec, node, 0), bound, err));
-    if (bound->n == 1) return OZ_OK;
+    const struct oz_tensor *input = oz_exec_in(exec, node, i);
+    if (!input) return OZ_OK;
+    OZ_TRY(oz_same_dtype(oz_exec_in(exec, node, 0), input, err));
+    *bound = input->data;
+    if (input->n == 1) return OZ_OK;
     char words[OZ_TENSOR_WORDS_BYTES];
-    OZ_FAIL(err, OZ_MODEL, "a bound of %s, it must be one number", oz_tensor_words(bound, words));
+    OZ_FAIL(err, OZ_MODEL, "a bound of %s, it must be one number", oz_tensor_words(input, words));
 }
 
 static enum oz_status run_clip(struct oz_exec *exec, const struct oz_node *node,
@@ -290,28 +293,29 @@ static enum oz_status run_clip(struct oz_exec *exec, const struct oz_node *node,
         [OZ_DTYPE_I64] = clip_i64, [OZ_DTYPE_U8] = clip_u8,   [OZ_DTYPE_I8] = clip_i8,
     };
     const struct clip_state *state = node->state;
-    const struct oz_tensor *in = oz_exec_in(exec, node, 0), *min = NULL, *max = NULL;
+    const struct oz_tensor *in = oz_exec_in(exec, node, 0);
     if (!kernel[in->dtype]) {
         uint32_t served = 0;
         for (int t = 0; t < OZ_DTYPE_COUNT; t++) served |= (uint32_t)(kernel[t] != NULL) << t;
         return oz_refuse_dtype("its input", (enum oz_dtype)in->dtype, served, err);
     }
     struct clip_bounds bounds = {NULL, NULL};
-    const double min_f64 = (double)state->min, max_f64 = (double)state->max;
-    if (!state->by_attributes) {
-        OZ_TRY(clip_bound(exec, node, 1, &min, err));
-        OZ_TRY(clip_bound(exec, node, 2, &max, err));
-        if (!min && !max) return oz_exec_view(exec, node, 0, 0, in->rank, in->dim, err);
-        if (min) bounds.min = min->data;
-        if (max) bounds.max = max->data;
-    } else if (in->dtype == OZ_DTYPE_F32) {
-        bounds = (struct clip_bounds){&state->min, &state->max};
-    } else if (in->dtype == OZ_DTYPE_F64) {
-        bounds = (struct clip_bounds){&min_f64, &max_f64};
-    } else {
+    const float ends_f32[] = {state->min, state->max};
+    const double ends_f64[] = {
+        state->by_attributes ? (double)state->min : -DBL_MAX,
+        state->by_attributes ? (double)state->max : DBL_MAX,
+    };
+    if (in->dtype == OZ_DTYPE_F32)
+        bounds = (struct clip_bounds){&ends_f32[0], &ends_f32[1]};
+    else if (in->dtype == OZ_DTYPE_F64)
+        bounds = (struct clip_bounds){&ends_f64[0], &ends_f64[1]};
+    else if (state->by_attributes)
         return oz_refuse_dtype("its input", (enum oz_dtype)in->dtype,
                                1u << OZ_DTYPE_F32 | 1u << OZ_DTYPE_F64, err);
-    }
+    else if (!oz_exec_in(exec, node, 1) && !oz_exec_in(exec, node, 2))
+        return oz_exec_view(exec, node, 0, 0, in->rank, in->dim, err);
+    OZ_TRY(clip_bound(exec, node, 1, &bounds.min, err));
+    OZ_TRY(clip_bound(exec, node, 2, &bounds.max, err));
     struct oz_tensor *out;
     OZ_TRY(oz_exec_out(exec, node, 0, (enum oz_dtype)in->dtype, in->rank, in->dim, &out, err));
     if (out->data && out->n) kernel[in->dtype](out->data, in->data, out->n, &bounds);

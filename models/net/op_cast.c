@@ -2,8 +2,11 @@
  * Among numbers: floating to integer goes towards zero, with its ends (number_cast.h); integer to
  * a narrower integer keeps the low bits; anything but 0 is true. A text becomes a number when all of
  * it is one, as numpy reads it: blanks around it, "+1", ".5", "1." and "1E5" are fine, "inf" and
- * "nan" in any case for floating types; what is no number is refused when it comes. */
+ * "nan" in any case for floating types; what is no number is refused when it comes. A number
+ * becomes its shortest text that reads back (base/number.h), as the node suite has it; ONNX Runtime
+ * writes eight digits. 2.0 is "2", and there are "NaN", "INF" and "-INF". */
 #include "models/net/op_tables.h"
+#include <math.h>
 #include <string.h>
 #include "base/number.h"
 #include "models/net/elementwise.h"
@@ -146,6 +149,35 @@ static enum oz_status texts_to_numbers(const struct oz_tensor *in, struct oz_ten
     return OZ_OK;
 }
 
+static size_t put(char *to, const char *word)
+{
+    memcpy(to, word, strlen(word));
+    return strlen(word);
+}
+
+static size_t format(const struct oz_tensor *in, int64_t i, char to[OZ_NUMBER_BYTES_MAX])
+{
+    if (in->dtype == OZ_DTYPE_I64) return oz_format_i64(to, in->i64[i]);
+    const double v = oz_tensor_f64_at(in, i);
+    if (isnan(v)) return put(to, "NaN");
+    if (isinf(v)) return put(to, v < 0 ? "-INF" : "INF");
+    return in->dtype == OZ_DTYPE_F32 ? oz_format_float(to, in->f32[i]) : oz_format_double(to, v);
+}
+
+static enum oz_status numbers_to_texts(struct oz_exec *exec, const struct oz_node *node,
+                                       const struct oz_tensor *in, struct oz_error *err)
+{
+    struct oz_tensor *out;
+    void *memory;
+    OZ_TRY(oz_exec_text_memory(exec, node, (size_t)in->n * OZ_NUMBER_BYTES_MAX, &memory, err));
+    OZ_TRY(oz_exec_out(exec, node, 0, OZ_DTYPE_TEXT, in->rank, in->dim, &out, err));
+    if (!out->data || !memory) return OZ_OK;
+    char *to = memory;
+    for (int64_t i = 0; i < in->n; i++, to += OZ_NUMBER_BYTES_MAX)
+        out->text[i] = (struct oz_str){to, (uint32_t)format(in, i, to)};
+    return OZ_OK;
+}
+
 /* ---- the operators ---- */
 
 struct cast_state {
@@ -169,11 +201,11 @@ static enum oz_status compile_cast(struct oz_net *net, struct oz_node *node, str
     struct cast_state *state = oz_node_state(net, node, sizeof(*state));
     if (!state) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory");
     int64_t number;
-    const char *word;
+    const char *type;
     OZ_TRY(oz_attr_i64(node, "to", 0, &number, err));
-    if (number != (int32_t)number || !oz_dtype_of_number((int32_t)number, &state->to, &word))
+    if (number != (int32_t)number || !oz_dtype_of_number((int32_t)number, &state->to, &type))
         OZ_FAIL(err, OZ_MODEL, "its attribute `to` is %lld (%s), which is not served",
-                (long long)number, number == (int32_t)number ? word : "unknown");
+                (long long)number, number == (int32_t)number ? type : "unknown");
     return compile_float8(node, err);
 }
 
@@ -189,9 +221,7 @@ static enum oz_status cast(struct oz_exec *exec, const struct oz_node *node, enu
 {
     const struct oz_tensor *in = oz_exec_in(exec, node, 0);
     if (in->dtype == to) return oz_exec_view(exec, node, 0, 0, in->rank, in->dim, err);
-    if (to == OZ_DTYPE_TEXT)
-        OZ_FAIL(err, OZ_MODEL, "from %s to string, which is not served",
-                oz_dtype_word((enum oz_dtype)in->dtype));
+    if (to == OZ_DTYPE_TEXT) return numbers_to_texts(exec, node, in, err);
     struct oz_tensor *out;
     OZ_TRY(oz_exec_out(exec, node, 0, to, in->rank, in->dim, &out, err));
     if (!out->data || !out->n) return OZ_OK;

@@ -2,7 +2,8 @@
  *
  * Keys are looked up in a table (key_table.h) with int32 widened to int64 and float to double, so
  * that one table serves each pair. Of equal keys the first counts in a LabelEncoder from opset 2
- * on, the last before and in a OneHotEncoder; NaN is a key from opset 4 on. So does ONNX Runtime. */
+ * on, the last in one before that and in a OneHotEncoder; NaN is a key from opset 4 on. So does
+ * ONNX Runtime. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

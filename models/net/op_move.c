@@ -134,6 +134,9 @@ static enum oz_status compile_split(struct oz_net *net, struct oz_node *node, st
 {
     struct split *split = oz_node_state(net, node, sizeof *split);
     if (!split) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (node->n_outputs > SPLIT_MAX)
+        OZ_FAIL(err, OZ_MODEL, "it has %u outputs, up to %d are served", node->n_outputs,
+                SPLIT_MAX);
     OZ_TRY(oz_attr_i64(node, "axis", 0, &split->axis, err));
     if (node->opset < 13) {
         OZ_TRY(oz_node_inputs(node, 1, 1, err));

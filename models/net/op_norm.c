@@ -1,11 +1,11 @@
 #include "models/net/op_tables.h"
 #include <math.h>
-#include <string.h>
+#include "models/net/moments.h"
 
-/* Normalizations: values minus a mean, over a deviation, times a scale, plus a bias. What differs is
- * which values share a mean and which share a scale. Moments are summed in double, in one order, so
- * a row's result is the same in every batch; the standardized values are float for float inputs, as
- * stash_type 1 asks. */
+/* Normalizations: values minus a mean, over a deviation, times a scale, plus a bias. What differs
+ * is which values share a mean and which share a scale. Moments are summed in one order, so a
+ * row's result is the same in every batch; the standardized values are float for float inputs,
+ * as stash_type 1 asks, and double for double ones, as ONNX Runtime has them. */
 
 struct norm {
     float epsilon;
@@ -18,33 +18,7 @@ struct moments {
     double mean, inv_std;
 };
 
-enum { LANES = 8 };
-
-/* sum of x, or of (x - mean)^2. Eight partial sums let the compiler use vectors. */
-#define MOMENTS(name, type)                                                                        \
-    static double sum_##name(const type *restrict x, int64_t n)                                    \
-    {                                                                                              \
-        double lane[LANES] = {0}, sum = 0.0;                                                       \
-        int64_t i = 0;                                                                             \
-        for (; i + LANES <= n; i += LANES)                                                         \
-            for (size_t k = 0; k < LANES; k++) lane[k] += (double)x[i + (int64_t)k];               \
-        for (; i < n; i++) sum += (double)x[i];                                                    \
-        for (size_t k = 0; k < LANES; k++) sum += lane[k];                                         \
-        return sum;                                                                                \
-    }                                                                                              \
-    static double sum_squares_##name(const type *restrict x, int64_t n, double mean)               \
-    {                                                                                              \
-        double lane[LANES] = {0}, sum = 0.0;                                                       \
-        int64_t i = 0;                                                                             \
-        for (; i + LANES <= n; i += LANES)                                                         \
-            for (size_t k = 0; k < LANES; k++) {                                                   \
-                double v = (double)x[i + (int64_t)k] - mean;                                       \
-                lane[k] += v * v;                                                                  \
-            }                                                                                      \
-        for (; i < n; i++) sum += ((double)x[i] - mean) * ((double)x[i] - mean);                   \
-        for (size_t k = 0; k < LANES; k++) sum += lane[k];                                         \
-        return sum;                                                                                \
-    }                                                                                              \
+#define STEPS(name, type)                                                                          \
     /* y = (x - shift) * factor */                                                                 \
     static void standardize_##name(const type *restrict x, int64_t n, double shift, double factor, \
                                    type *restrict y)                                               \
@@ -82,9 +56,9 @@ enum { LANES = 8 };
             y += run;                                                                              \
         } while (oz_broadcast_next(&walk, index, offset));                                         \
     }
-MOMENTS(f32, float)
-MOMENTS(f64, double)
-#undef MOMENTS
+STEPS(f32, float)
+STEPS(f64, double)
+#undef STEPS
 
 /* y = (x - mean) * factor + bias, one of each (of[0], of[1], of[2]) for a channel of n_each
  * elements; they are the innermost loop, or the channels are when n_each is 1. */
@@ -112,9 +86,9 @@ static struct moments moments_of(const struct oz_tensor *x, int64_t from, int64_
     bool is_f32 = x->dtype == OZ_DTYPE_F32;
     double mean = 0.0;
     if (is_centred)
-        mean = (is_f32 ? sum_f32(x->f32 + from, n) : sum_f64(x->f64 + from, n)) / (double)n;
-    double squares =
-        is_f32 ? sum_squares_f32(x->f32 + from, n, mean) : sum_squares_f64(x->f64 + from, n, mean);
+        mean = (is_f32 ? oz_sum_f32(x->f32 + from, n) : oz_sum_f64(x->f64 + from, n)) / (double)n;
+    double squares = is_f32 ? oz_sum_squares_f32(x->f32 + from, n, mean)
+                            : oz_sum_squares_f64(x->f64 + from, n, mean);
     return (struct moments){mean, 1.0 / sqrt(squares / (double)n + (double)epsilon)};
 }
 
@@ -449,7 +423,7 @@ static enum oz_status lp_compile(struct oz_net *net, struct oz_node *node, struc
     return OZ_OK;
 }
 
-/* n elements, `step` apart. A norm of 0 leaves the zeros as they are, as ONNX Runtime does it. */
+/* n elements, `step` apart. A norm of 0 makes NaN of the zeros, as the node suite has it. */
 #define LP_NORMALIZE(name, type)                                                                   \
     static void lp_normalize_##name(const type *restrict x, int64_t n, int64_t step, int64_t p,    \
                                     type *restrict y)                                              \
@@ -460,8 +434,7 @@ static enum oz_status lp_compile(struct oz_net *net, struct oz_node *node, struc
             sum += p == 1 ? fabs(v) : v * v;                                                       \
         }                                                                                          \
         type length = (type)(p == 1 ? sum : sqrt(sum));                                            \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            y[i * step] = length == 0 ? x[i * step] : x[i * step] / length;                        \
+        for (int64_t i = 0; i < n; i++) y[i * step] = x[i * step] / length;                        \
     }
 LP_NORMALIZE(f32, float)
 LP_NORMALIZE(f64, double)

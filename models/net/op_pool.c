@@ -1,10 +1,13 @@
 #include "models/net/op_tables.h"
 #include <math.h>
+#include "models/net/moments.h"
 #include "models/net/net_window.h"
 
 /* Pools look at one plane [spatial axes] of one channel of one row at a time. The global ones take
  * the whole plane, of any rank. A window that lies on padding only has no greatest element and no
  * mean, so it is refused before anything is computed. */
+
+enum { TAPS_BEYOND_MAX = 4096 };
 
 struct pool {
     struct oz_window_form form;
@@ -46,10 +49,11 @@ static void first_spot(const struct oz_window *window, struct spot *spot)
     for (size_t d = 0; d < OZ_WINDOW_AXES; d++) move_to(window, d, 0, spot);
 }
 
-/* The next in row-major order; false: that was the last. */
-static bool next_spot(const struct oz_window *window, struct spot *spot)
+/* The next in row-major order, counting up axis `last` and those before it; false: that was the
+ * last. */
+static bool next_spot(const struct oz_window *window, struct spot *spot, size_t last)
 {
-    for (size_t d = OZ_WINDOW_AXES; d-- > 0;) {
+    for (size_t d = last + 1; d-- > 0;) {
         int64_t next = spot->place[d] + 1;
         bool carries = next == window->axis[d].out;
         move_to(window, d, carries ? 0 : next, spot);
@@ -58,10 +62,10 @@ static bool next_spot(const struct oz_window *window, struct spot *spot)
     return false;
 }
 
-#define FOR_TAPS(spot)                                                                             \
+/* The rows of taps that lie on the input. */
+#define FOR_TAP_ROWS(spot)                                                                         \
     for (int64_t k0 = (spot)->first[0]; k0 < (spot)->end[0]; k0++)                                 \
-        for (int64_t k1 = (spot)->first[1]; k1 < (spot)->end[1]; k1++)                             \
-            for (int64_t k2 = (spot)->first[2]; k2 < (spot)->end[2]; k2++)
+        for (int64_t k1 = (spot)->first[1]; k1 < (spot)->end[1]; k1++)
 
 /* Which element of the plane is under a tap. */
 static int64_t element_at(const struct oz_window *window, const struct spot *spot, int64_t k0,
@@ -73,6 +77,32 @@ static int64_t element_at(const struct oz_window *window, const struct spot *spo
     return (i0 * axis[1].in + i1) * axis[2].in + spot->start[2] + k2 * axis[2].dilation;
 }
 
+/* One tap of the last axis: at which places [first, end) it lies on the input, and the element that
+ * it sees at the first of them. Made once for all rows. */
+struct reach {
+    int64_t first, end, at;
+};
+
+static void list_reaches(const struct oz_window_axis *axis, struct reach *reach)
+{
+    for (int64_t k = 0; k < axis->size; k++) {
+        int64_t first, end;
+        oz_window_places(axis, k, &first, &end);
+        int64_t at = first * axis->stride + k * axis->dilation - axis->front;
+        reach[k] = first == end ? (struct reach){0, 0, 0} : (struct reach){first, end, at};
+    }
+}
+
+/* The first element of the input's row under tap k0, k1. */
+static int64_t row_at(const struct oz_window *window, const struct spot *spot, int64_t k0,
+                      int64_t k1)
+{
+    const struct oz_window_axis *axis = window->axis;
+    int64_t i0 = spot->start[0] + k0 * axis[0].dilation;
+    int64_t i1 = spot->start[1] + k1 * axis[1].dilation;
+    return (i0 * axis[1].in + i1) * axis[2].in;
+}
+
 static int64_t to_column_major(const struct oz_window *window, int64_t element)
 {
     const struct oz_window_axis *axis = window->axis;
@@ -82,62 +112,113 @@ static int64_t to_column_major(const struct oz_window *window, int64_t element)
     return i0 + axis[0].in * (i1 + axis[1].in * i2);
 }
 
-/* The first of the greatest; a NaN is greater than all. `index` may be NULL. */
-#define MAX_PLANE(name, type, is_nan)                                                              \
-    static void max_plane_##name(const struct oz_window *window, const type *restrict x,           \
-                                 type *restrict y, int64_t *restrict index)                        \
+/* The greatest of each window and its place on the plane: the first of the greatest, where a NaN is
+ * greater than all. */
+#define ARGMAX_PLANE(name, type)                                                                   \
+    static void argmax_plane_##name(const struct oz_window *window, const type *restrict x,        \
+                                    type *restrict y, int64_t *restrict index)                     \
     {                                                                                              \
         struct spot spot;                                                                          \
         first_spot(window, &spot);                                                                 \
         do {                                                                                       \
             int64_t best = element_at(window, &spot, spot.first[0], spot.first[1], spot.first[2]); \
-            FOR_TAPS(&spot)                                                                        \
-            {                                                                                      \
+            FOR_TAP_ROWS(&spot)                                                                    \
+            for (int64_t k2 = spot.first[2]; k2 < spot.end[2]; k2++) {                             \
                 int64_t at = element_at(window, &spot, k0, k1, k2);                                \
-                if (x[at] > x[best] || (is_nan(x[at]) && !is_nan(x[best]))) best = at;             \
+                if (x[at] > x[best] || (x[at] != x[at] && x[best] == x[best])) best = at;          \
             }                                                                                      \
             *y++ = x[best];                                                                        \
-            if (index) *index++ = best;                                                            \
-        } while (next_spot(window, &spot));                                                        \
+            *index++ = best;                                                                       \
+        } while (next_spot(window, &spot, 2));                                                     \
     }
-#define NEVER_NAN(x) false
-MAX_PLANE(f32, float, isnan)
-MAX_PLANE(f64, double, isnan)
-MAX_PLANE(u8, uint8_t, NEVER_NAN)
-MAX_PLANE(i8, int8_t, NEVER_NAN)
-#undef MAX_PLANE
 
-/* How many taps of a window count, padding included, but not what ceil_mode adds behind it. */
-static double count_padded(const struct oz_window *window, const struct spot *spot)
-{
-    double count = 1.0;
-    for (size_t d = 0; d < OZ_WINDOW_AXES; d++) {
-        const struct oz_window_axis *axis = &window->axis[d];
-        int64_t before_end = oz_div_up(axis->in + axis->end - spot->start[d], axis->dilation);
-        count *= (double)OZ_MIN(axis->size, before_end);
-    }
-    return count;
-}
-
-static double count_covered(const struct spot *spot)
-{
-    double count = 1.0;
-    for (size_t d = 0; d < OZ_WINDOW_AXES; d++) count *= (double)(spot->end[d] - spot->first[d]);
-    return count;
-}
-
-#define AVERAGE_PLANE(name, type)                                                                  \
-    static void average_plane_##name(const struct oz_window *window, bool count_include_pad,       \
-                                     const type *restrict x, type *restrict y)                     \
+/* The same without the places, for whole rows of windows at a time. */
+#define MAX_PLANE(name, type, lowest)                                                              \
+    /* Without a branch, for vectors. */                                                           \
+    static inline type greater_##name(type x, type y) { return (x > y) | (x != x) ? x : y; }       \
+    static void max_row_##name(int64_t n, const type *restrict x, int64_t step, type *restrict y)  \
+    {                                                                                              \
+        if (step == 1)                                                                             \
+            for (int64_t i = 0; i < n; i++) y[i] = greater_##name(x[i], y[i]);                     \
+        else if (step == 2)                                                                        \
+            for (int64_t i = 0; i < n; i++) y[i] = greater_##name(x[2 * i], y[i]);                 \
+        else                                                                                       \
+            for (int64_t i = 0; i < n; i++) y[i] = greater_##name(x[i * step], y[i]);              \
+    }                                                                                              \
+    static void max_plane_##name(const struct oz_window *window, const struct reach *reach,        \
+                                 const type *restrict x, type *restrict y)                         \
     {                                                                                              \
         struct spot spot;                                                                          \
+        const int64_t step = window->axis[2].stride, n = window->axis[2].out;                      \
         first_spot(window, &spot);                                                                 \
         do {                                                                                       \
-            double sum = 0.0;                                                                      \
-            FOR_TAPS(&spot) sum += (double)x[element_at(window, &spot, k0, k1, k2)];               \
-            double count = count_include_pad ? count_padded(window, &spot) : count_covered(&spot); \
-            *y++ = (type)(sum / count);                                                            \
-        } while (next_spot(window, &spot));                                                        \
+            for (int64_t i = 0; i < n; i++) y[i] = lowest;                                         \
+            FOR_TAP_ROWS(&spot)                                                                    \
+            {                                                                                      \
+                const type *row = x + row_at(window, &spot, k0, k1);                               \
+                for (int64_t k = 0; k < window->axis[2].size; k++)                                 \
+                    max_row_##name(reach[k].end - reach[k].first, row + reach[k].at, step,         \
+                                   y + reach[k].first);                                            \
+            }                                                                                      \
+            y += n;                                                                                \
+        } while (next_spot(window, &spot, 1));                                                     \
+    }
+#define MAX(name, type, lowest) ARGMAX_PLANE(name, type) MAX_PLANE(name, type, lowest)
+MAX(f32, float, -INFINITY)
+MAX(f64, double, -INFINITY)
+MAX(u8, uint8_t, 0)
+MAX(i8, int8_t, INT8_MIN)
+#undef MAX
+#undef MAX_PLANE
+#undef ARGMAX_PLANE
+
+/* How many taps of the window along axis d count: those on the input, or with padding, but not what
+ * ceil_mode adds behind it. */
+static double count_along(const struct oz_window_axis *axis, int64_t place, bool include_pad)
+{
+    if (include_pad) {
+        int64_t start = place * axis->stride - axis->front;
+        int64_t n = oz_div_up(axis->in + axis->end - start, axis->dilation);
+        return (double)OZ_MIN(axis->size, n);
+    }
+    int64_t first, end;
+    oz_window_taps(axis, place, &first, &end);
+    return (double)(end - first);
+}
+
+/* sum[places along the last axis] is scratch memory. */
+#define AVERAGE_PLANE(name, type)                                                                  \
+    static void add_row_##name(int64_t n, const type *restrict x, int64_t step,                    \
+                               double *restrict sum)                                               \
+    {                                                                                              \
+        if (step == 1)                                                                             \
+            for (int64_t i = 0; i < n; i++) sum[i] += (double)x[i];                                \
+        else                                                                                       \
+            for (int64_t i = 0; i < n; i++) sum[i] += (double)x[i * step];                         \
+    }                                                                                              \
+    static void average_plane_##name(const struct oz_window *window, const struct reach *reach,    \
+                                     bool include_pad, const type *restrict x,                     \
+                                     double *restrict sum, type *restrict y)                       \
+    {                                                                                              \
+        const struct oz_window_axis *axis = window->axis;                                          \
+        struct spot spot;                                                                          \
+        const int64_t n = axis[2].out;                                                             \
+        first_spot(window, &spot);                                                                 \
+        do {                                                                                       \
+            for (int64_t i = 0; i < n; i++) sum[i] = 0.0;                                          \
+            FOR_TAP_ROWS(&spot)                                                                    \
+            {                                                                                      \
+                const type *row = x + row_at(window, &spot, k0, k1);                               \
+                for (int64_t k = 0; k < axis[2].size; k++)                                         \
+                    add_row_##name(reach[k].end - reach[k].first, row + reach[k].at,               \
+                                   axis[2].stride, sum + reach[k].first);                          \
+            }                                                                                      \
+            double count = count_along(&axis[0], spot.place[0], include_pad) *                     \
+                           count_along(&axis[1], spot.place[1], include_pad);                      \
+            for (int64_t i = 0; i < n; i++)                                                        \
+                y[i] = (type)(sum[i] / (count * count_along(&axis[2], i, include_pad)));           \
+            y += n;                                                                                \
+        } while (next_spot(window, &spot, 1));                                                     \
     }
 AVERAGE_PLANE(f32, float)
 AVERAGE_PLANE(f64, double)
@@ -168,6 +249,22 @@ static enum oz_status average_pool_compile(struct oz_net *net, struct oz_node *n
     return OZ_OK;
 }
 
+/* Memory for a tap each. Taps beyond the input cost time and give nothing, so no more of them are
+ * served than any real pool has. */
+static enum oz_status take_reaches(struct oz_exec *exec, const struct oz_node *node,
+                                   const struct oz_window *window, struct reach **ret_reach,
+                                   struct oz_error *err)
+{
+    const struct oz_window_axis *axis = &window->axis[2];
+    void *memory;
+    if (axis->size > axis->in + TAPS_BEYOND_MAX)
+        OZ_FAIL(err, OZ_MODEL, "the window has %lld taps on an axis of %lld; %d more are served",
+                (long long)axis->size, (long long)axis->in, TAPS_BEYOND_MAX);
+    OZ_TRY(oz_exec_scratch(exec, node, (size_t)axis->size * sizeof **ret_reach, &memory, err));
+    *ret_reach = memory;
+    return OZ_OK;
+}
+
 static enum oz_status max_pool_run(struct oz_exec *exec, const struct oz_node *node,
                                    struct oz_error *err)
 {
@@ -176,6 +273,7 @@ static enum oz_status max_pool_run(struct oz_exec *exec, const struct oz_node *n
     bool has_indices = oz_exec_is_wanted(node, 1);
     struct oz_tensor *y, *indices = NULL;
     struct oz_window window;
+    struct reach *reach = NULL;
     int64_t dim[OZ_RANK_MAX];
     if (!oz_dtype_is_float(x->dtype) && x->dtype != OZ_DTYPE_U8 && x->dtype != OZ_DTYPE_I8)
         OZ_FAIL(err, OZ_MODEL, "the input is %s; float, double, uint8 and int8 are served",
@@ -185,18 +283,26 @@ static enum oz_status max_pool_run(struct oz_exec *exec, const struct oz_node *n
     OZ_TRY(oz_exec_out(exec, node, 0, x->dtype, x->rank, dim, &y, err));
     if (has_indices) OZ_TRY(oz_exec_out(exec, node, 1, OZ_DTYPE_I64, x->rank, dim, &indices, err));
     if (y->n == 0) return OZ_OK;
+    OZ_TRY(take_reaches(exec, node, &window, &reach, err));
     OZ_TRY(refuse_empty_windows(&window, err));
     if (!y->data) return OZ_OK;
     oz_window_count(&window);
+    list_reaches(&window.axis[2], reach);
     int64_t n_planes = x->dim[0] * x->dim[1];
     for (int64_t plane = 0; plane < n_planes; plane++) {
         int64_t from = plane * window.in_count, to = plane * window.out_count;
         int64_t *index = has_indices ? indices->i64 + to : NULL;
         switch (x->dtype) {
-        case OZ_DTYPE_F32: max_plane_f32(&window, x->f32 + from, y->f32 + to, index); break;
-        case OZ_DTYPE_F64: max_plane_f64(&window, x->f64 + from, y->f64 + to, index); break;
-        case OZ_DTYPE_U8: max_plane_u8(&window, x->u8 + from, y->u8 + to, index); break;
-        default: max_plane_i8(&window, x->i8 + from, y->i8 + to, index);
+#define PLANE(name)                                                                                \
+    if (index)                                                                                     \
+        argmax_plane_##name(&window, x->name + from, y->name + to, index);                         \
+    else                                                                                           \
+        max_plane_##name(&window, reach, x->name + from, y->name + to);
+        case OZ_DTYPE_F32: PLANE(f32) break;
+        case OZ_DTYPE_F64: PLANE(f64) break;
+        case OZ_DTYPE_U8: PLANE(u8) break;
+        default: PLANE(i8)
+#undef PLANE
         }
         for (int64_t i = 0; index && i < window.out_count; i++)
             index[i] = from + (pool->column_major ? to_column_major(&window, index[i]) : index[i]);
@@ -220,21 +326,28 @@ static enum oz_status average_pool_run(struct oz_exec *exec, const struct oz_nod
     struct oz_tensor *y;
     struct oz_window window;
     int64_t dim[OZ_RANK_MAX];
+    struct reach *reach = NULL;
+    void *sum;
     OZ_TRY(need_float(x, err));
     OZ_TRY(oz_window_fit(&pool->form, x, NULL, &window, err));
     oz_window_dims(&window, x->dim[0], x->dim[1], dim);
     OZ_TRY(oz_exec_out(exec, node, 0, x->dtype, x->rank, dim, &y, err));
     if (y->n == 0) return OZ_OK;
+    OZ_TRY(take_reaches(exec, node, &window, &reach, err));
+    OZ_TRY(oz_exec_scratch(exec, node, (size_t)window.axis[2].out * sizeof(double), &sum, err));
     if (!pool->count_include_pad) OZ_TRY(refuse_empty_windows(&window, err));
     if (!y->data) return OZ_OK;
     oz_window_count(&window);
+    list_reaches(&window.axis[2], reach);
     int64_t n_planes = x->dim[0] * x->dim[1];
     for (int64_t plane = 0; plane < n_planes; plane++) {
         int64_t from = plane * window.in_count, to = plane * window.out_count;
         if (x->dtype == OZ_DTYPE_F32)
-            average_plane_f32(&window, pool->count_include_pad, x->f32 + from, y->f32 + to);
+            average_plane_f32(&window, reach, pool->count_include_pad, x->f32 + from, sum,
+                              y->f32 + to);
         else
-            average_plane_f64(&window, pool->count_include_pad, x->f64 + from, y->f64 + to);
+            average_plane_f64(&window, reach, pool->count_include_pad, x->f64 + from, sum,
+                              y->f64 + to);
     }
     return OZ_OK;
 }
@@ -244,8 +357,7 @@ static enum oz_status average_pool_run(struct oz_exec *exec, const struct oz_nod
                                       type *restrict y)                                            \
     {                                                                                              \
         for (int64_t plane = 0; plane < n_planes; plane++) {                                       \
-            double sum = 0.0;                                                                      \
-            for (int64_t i = 0; i < n_each; i++) sum += (double)x[plane * n_each + i];             \
+            double sum = oz_sum_##name(x + plane * n_each, n_each);                                \
             y[plane] = (type)(sum / (double)n_each);                                               \
         }                                                                                          \
     }                                                                                              \

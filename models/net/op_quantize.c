@@ -271,7 +271,7 @@ static enum oz_status run_dynamic(struct oz_exec *exec, const struct oz_node *no
         low = in->f32[i] < low ? in->f32[i] : low;
         high = in->f32[i] > high ? in->f32[i] : high;
     }
-    const float width = (high == low ? 1.0f : high - low) / 255.0f;
+    const float width = high == low ? 1.0f : (high - low) / 255.0f;
     const float at = oz_round_even_f32((0.0f - low) / width);
     scale->f32[0] = width;
     zero->u8[0] = at >= 0 ? (uint8_t)(at > 255.0f ? 255.0f : at) : 0;

@@ -289,5 +289,5 @@ const struct oz_op oz_ops_recurrent[] = {
     {"GRU", OZ_DOMAIN_ONNX, 7, 3, 6, 1, 2, gru_compile, prepare, run},
     {"LSTM", OZ_DOMAIN_ONNX, 7, 3, 8, 1, 3, lstm_compile, prepare, run},
     {"RNN", OZ_DOMAIN_ONNX, 7, 3, 6, 1, 2, rnn_compile, prepare, run},
-    {NULL},
+    {0},
 };

@@ -32,7 +32,7 @@ struct svm {
     size_t n_deciders, n_scores;      /* n_scores: columns of Z */
     const int64_t *vectors_per_class; /* [labels.n] */
     const float *prob_a, *prob_b;     /* [n_deciders], or NULL */
-    bool coefficients_are_positive;
+    bool label_by_sign, coefficients_are_positive;
 };
 
 static enum oz_status read_common(struct oz_node *node, struct svm *svm, size_t *ret_n_floats,
@@ -136,25 +136,24 @@ static enum oz_status check_dual(struct svm *svm, size_t n_floats, size_t n_prob
     return OZ_OK;
 }
 
+/* Without support vectors every class has rho[0] and prob_a and prob_b make no probabilities: so it
+ * is in ONNX Runtime and in the ONNX project's reference. But with them the label is that of the
+ * larger score, without them two classes are told apart by the sign. */
 static enum oz_status check_primal(struct svm *svm, size_t n_prob_a, size_t n_prob_b,
                                    struct oz_error *err)
 {
     size_t n_classes = svm->labels.n;
     svm->kernel = KERNEL_LINEAR;
     svm->n_scores = n_classes;
-    if (n_prob_a || n_prob_b)
-        OZ_FAIL(err, OZ_MODEL, "prob_a and prob_b without support vectors are not served");
+    svm->label_by_sign = n_classes == 2 && !n_prob_a;
     svm->prob_a = svm->prob_b = NULL;
+    if (n_prob_a != n_prob_b)
+        OZ_FAIL(err, OZ_MODEL, "prob_a and prob_b have %zu and %zu entries", n_prob_a, n_prob_b);
     if (svm->n_coefficients % n_classes)
         OZ_FAIL(err, OZ_MODEL, "%zu coefficients are no rows for %zu classes", svm->n_coefficients,
                 n_classes);
     svm->n_features = svm->n_coefficients / n_classes;
     if (svm->n_rho < 1) OZ_FAIL(err, OZ_MODEL, "rho is missing");
-    /* Only rho[0] is ever used, for every class; different ones cannot have been meant so. */
-    for (size_t i = 1; i < svm->n_rho; i++)
-        if (svm->rho[i] != svm->rho[0])
-            OZ_FAIL(err, OZ_MODEL,
-                    "rho differs between classes, which is not served without support vectors");
     return OZ_OK;
 }
 
@@ -352,7 +351,7 @@ static size_t classify_primal(const struct svm *svm, const float *row, float *re
                     (double)svm->rho[0]);
     for (size_t i = 1; i < n_classes; i++)
         if (ret_scores[best] < ret_scores[i]) best = i;
-    if (n_classes == 2) { /* two classes are told apart by the sign, not by which is larger */
+    if (svm->label_by_sign) {
         bool positive =
             svm->coefficients_are_positive ? ret_scores[best] >= 0.5f : ret_scores[best] > 0.0f;
         if (positive) return 1;
@@ -404,13 +403,14 @@ static enum oz_status run_classifier(struct oz_exec *exec, const struct oz_node 
                                      : classify_primal(svm, row, scores);
         oz_ml_label_put(&svm->labels, best, label, r);
     }
-    if (svm->n_vectors && svm->n_scores == 2 && !svm->prob_a)
+    if (svm->n_vectors && svm->n_scores == 2 && !svm->prob_a) {
+        bool is_opposite = svm->transform == OZ_POST_NONE || svm->transform == OZ_POST_LOGISTIC;
         oz_post_transform_binary_f32(svm->transform,
-                                     svm->transform == OZ_POST_NONE ? OZ_SECOND_IS_OPPOSITE
-                                                                    : OZ_SECOND_IS_COMPLEMENT,
+                                     is_opposite ? OZ_SECOND_IS_OPPOSITE : OZ_SECOND_IS_COMPLEMENT,
                                      score->f32, x.n_rows);
-    else
-        oz_post_transform_f32(svm->transform, score->f32, x.n_rows, svm->n_scores);
+        return OZ_OK;
+    }
+    oz_post_transform_f32(svm->transform, score->f32, x.n_rows, svm->n_scores);
     return OZ_OK;
 }
 

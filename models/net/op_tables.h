@@ -11,6 +11,8 @@
     X(cast)                                                                                        \
     X(control)                                                                                     \
     X(conv)                                                                                        \
+    X(dense)                                                                                       \
+    X(einsum)                                                                                      \
     X(encoder)                                                                                     \
     X(feature)                                                                                     \
     X(fill)                                                                                        \
@@ -23,14 +25,17 @@
     X(order)                                                                                       \
     X(pad)                                                                                         \
     X(pool)                                                                                        \
+    X(product)                                                                                     \
     X(quantize)                                                                                    \
+    X(quantized_product)                                                                           \
     X(recurrent)                                                                                   \
     X(reduce)                                                                                      \
     X(scaler)                                                                                      \
     X(scatter)                                                                                     \
     X(shape)                                                                                       \
     X(softmax)                                                                                     \
-    X(svm)
+    X(svm)                                                                                         \
+    X(tree)
 
 #define X(family) extern const struct oz_op oz_ops_##family[];
 OZ_OP_TABLE_MAP(X)

@@ -1,16 +1,16 @@
-/* RNN, GRU and LSTM: what a node says (the form), what one run of it works on (the run), and the two
- * bodies that compute it.
+/* RNN, GRU and LSTM: what a node says (the form), what one run of it works on (the run), and the
+ * two bodies that compute it.
  *
- * Layout: X is [steps x rows x features], or [rows x steps x features] with layout 1; so one step of
- * one row stands at x_step and x_row times its numbers. Y and the states are the same with the
+ * Layout: X is [steps x rows x features], or [rows x steps x features] with layout 1; so one step
+ * of one row stands at x_step and x_row times its numbers. Y and the states are the same with the
  * directions in between. Gates are in ONNX's order: i o f c, z r h, or the one of RNN.
- * A row is active at a step below its sequence length. Both directions go through the steps by their
- * place in X, reverse from the last to the first, and skip a row where it is not active: its state
- * then stays, and its output is zero. So a row that ends early keeps its last state, and in reverse
- * starts with its last step.
+ * A row is active at a step below its sequence length. Both directions go through the steps by
+ * their place in X, reverse from the last to the first, and skip a row where it is not active: its
+ * state then stays, and its output is zero. So a row that ends early keeps its last state, and in
+ * reverse starts with its last step. The final states of a row of length 0 are zero.
  * Threads: a form is immutable after prepare; a run belongs to one. Ownership: all borrowed.
- * Source: the operators' reference; where it is silent, ONNX Runtime: `clip` does not touch what
- * goes into h() of LSTM. */
+ * Source: the operators' reference; where it is silent, ONNX Runtime: clip does not touch what goes
+ * into h() of LSTM, a row without steps has zero states. */
 #ifndef OZ_MODELS_NET_RECURRENT_H
 #define OZ_MODELS_NET_RECURRENT_H
 #include "kernels/cpu/net_kernels.h"

@@ -223,9 +223,14 @@ static void copy_state(const struct oz_recurrent_run *run, size_t d, const struc
 static void put_state(const struct oz_recurrent_run *run, size_t d, const float *from,
                       struct oz_tensor *to)
 {
-    for (size_t row = 0; to && row < run->n_rows; row++, from += run->n_hidden)
-        memcpy(to->f32 + d * run->state_direction + row * run->state_row, from,
-               run->n_hidden * sizeof *from);
+    size_t n_bytes = run->n_hidden * sizeof *from;
+    for (size_t row = 0; to && row < run->n_rows; row++, from += run->n_hidden) {
+        float *state = to->f32 + d * run->state_direction + row * run->state_row;
+        if (oz_recurrent_is_active(run, row, 0))
+            memcpy(state, from, n_bytes);
+        else
+            memset(state, 0, n_bytes);
+    }
 }
 
 static void run_direction(const struct direction *direction, size_t d)

@@ -126,6 +126,10 @@ static void run_row(const struct row *row, size_t number, size_t direction)
         if (run->y && is_active) memcpy(run->y->f64 + at, row->h, n_bytes);
         if (run->y && !is_active) memset(run->y->f64 + at, 0, n_bytes);
     }
+    if (!oz_recurrent_is_active(run, number, 0)) {
+        memset(row->h, 0, n_bytes);
+        memset(row->c, 0, n_bytes);
+    }
     if (run->y_h) memcpy(run->y_h->f64 + state, row->h, n_bytes);
     if (run->y_c) memcpy(run->y_c->f64 + state, row->c, n_bytes);
 }

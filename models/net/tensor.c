@@ -44,12 +44,15 @@ enum oz_status oz_tensor_shape(struct oz_tensor *tensor, enum oz_dtype dtype, si
     if (rank > OZ_RANK_MAX)
         OZ_FAIL(err, OZ_MODEL, "a tensor of rank %zu, up to %d are served", rank, OZ_RANK_MAX);
     *tensor = (struct oz_tensor){.dtype = (uint8_t)dtype, .rank = (uint8_t)rank, .n = 1};
+    int64_t n_non_zero = 1;
     for (size_t d = 0; d < rank; d++) {
         if (dim[d] < 0)
             OZ_FAIL(err, OZ_MODEL, "dimension %zu of a tensor is %lld", d, (long long)dim[d]);
-        if (dim[d] && tensor->n > OZ_TENSOR_ELEMENTS_MAX / dim[d])
+        /* Also beside a 0, so that no product of some of the dimensions can overflow. */
+        if (dim[d] && n_non_zero > OZ_TENSOR_ELEMENTS_MAX / dim[d])
             OZ_FAIL(err, OZ_MODEL, "a tensor has more than %lld elements",
                     (long long)OZ_TENSOR_ELEMENTS_MAX);
+        if (dim[d]) n_non_zero *= dim[d];
         tensor->dim[d] = dim[d];
         tensor->n *= dim[d];
     }

@@ -23,7 +23,7 @@ static void *take(void *data, size_t n_bytes)
     }
     wire->n_bytes += n_bytes;
     void *memory = oz_arena_get(&wire->arena, n_bytes);
-    if (!memory) wire->is_over = true;
+    if (!memory) wire->no_memory = true;
     return memory;
 }
 
@@ -114,8 +114,9 @@ static enum oz_status unpack(struct oz_onnx_wire *wire,
     wire->n_bytes_max = n > (SIZE_MAX - MEMORY_BYTES_MIN) / MEMORY_PER_BYTE
                             ? SIZE_MAX
                             : n * MEMORY_PER_BYTE + MEMORY_BYTES_MIN;
-    wire->is_over = false;
+    wire->is_over = wire->no_memory = false;
     ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &allocator, n, bytes);
+    if (!message && wire->no_memory) return oz_no_memory(err);
     if (!message && wire->is_over)
         OZ_FAIL(err, OZ_MODEL, "the file wants more than %zu bytes of memory to be read",
                 wire->n_bytes_max);

@@ -12,6 +12,7 @@ struct oz_onnx_wire {
     struct oz_arena arena;
     size_t n_bytes, n_bytes_max; /* taken from the arena */
     bool is_over;                /* more was asked for */
+    bool no_memory;              /* there was none */
 };
 
 void oz_onnx_wire_init(struct oz_onnx_wire *wire);

@@ -103,6 +103,9 @@ static void say_result(const struct oz_backfill_config *config,
             (unsigned long long)res->engine.late_events, (unsigned long long)res->engine.duplicates,
             (unsigned long long)res->engine.rows_evicted,
             (unsigned long long)(res->engine.row_misses - res->engine.rows_created));
+    if (res->engine.unscored)
+        oz_warn("%llu events were not taken by a model: their scores are empty",
+                (unsigned long long)res->engine.unscored);
     for (uint32_t e = 0; e < config->program->plan->n_entities; e++)
         if (res->engine.late[e])
             oz_info("entity %s: %llu events came after their lateness",

@@ -47,11 +47,14 @@ static void describe(const struct oz_program *prg)
                prg->plan->entity[e].n_rings,
                prg->keyed_by_source[e] ? "with their source partition" : "in the process");
     printf("  features %u\n", prg->n_features);
-    for (uint32_t m = 0; m < prg->n_models; m++)
-        printf("  model    %s: %s, %s, %u trees, %u features, sha256 %s, %zu golden rows agree\n",
-               prg->model[m].name, prg->model[m].info->format, prg->model[m].info->objective,
-               prg->model[m].info->n_trees, prg->model[m].info->n_features, prg->model[m].hash,
-               prg->model[m].n_golden_rows);
+    for (uint32_t m = 0; m < prg->n_models; m++) {
+        const struct oz_bound_model *b = &prg->model[m];
+        printf("  model    %s: %s, %s, %u %s, %u features, sha256 %s, %zu golden rows agree\n",
+               b->name, b->info->format, b->info->objective,
+               b->info->n_trees ? b->info->n_trees : b->info->n_steps,
+               b->info->n_trees ? "trees" : "steps", b->info->n_features, b->hash,
+               b->n_golden_rows);
+    }
     for (size_t r = 0; r < pl->n_rules; r++) printf("  rule     %s\n", pl->rule[r].name);
     for (uint32_t e = 0; e < prg->plan->n_entities; e++)
         if (prg->for_ever[e])

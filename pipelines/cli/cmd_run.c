@@ -58,11 +58,14 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
     struct status_line *last = ctx;
     double dt = stats->seconds - last->seconds;
     uint64_t alerts = 0, held = 0;
-    char share[256], keys[64] = "";
+    char share[256], keys[64] = "", unscored[64] = "";
     shares(&stats->engine, share, sizeof share);
     if (stats->key_mismatches)
         snprintf(keys, sizeof keys, ", keys off their partition %llu",
                  (unsigned long long)stats->key_mismatches);
+    if (stats->engine.unscored)
+        snprintf(unscored, sizeof unscored, ", not taken by a model %llu",
+                 (unsigned long long)stats->engine.unscored);
     for (int r = 0; r < OZ_RULES_MAX; r++) {
         alerts += stats->outputs.alerts[r];
         held += stats->outputs.suppressed[r];
@@ -71,7 +74,7 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
         "%.0f events/s, lag %lld, scored %llu, alerts %llu (%llu held back), dead letters %llu, "
         "late %llu, duplicates %llu, commits %llu (p50 %.1f, p99 %.1f ms), rows in memory %llu, "
         "retired %llu, "
-        "worker shares %s %%%s%s",
+        "worker shares %s %%%s%s%s",
         dt > 0 ? (double)(stats->engine.records - last->records) / dt : 0, (long long)stats->lag,
         (unsigned long long)stats->engine.scored, (unsigned long long)alerts,
         (unsigned long long)held, (unsigned long long)stats->engine.dead,
@@ -79,7 +82,7 @@ static void show_status(void *ctx, const struct oz_runner_stats *stats)
         (unsigned long long)stats->emitter.commits, (double)stats->emitter.commit_us_p50 / 1e3,
         (double)stats->emitter.commit_us_p99 / 1e3,
         (unsigned long long)stats->engine.rows_in_memory,
-        (unsigned long long)stats->retirement.rows, share, keys,
+        (unsigned long long)stats->retirement.rows, share, keys, unscored,
         stats->paused ? ", paused for want of disk space" : "");
     last->seconds = stats->seconds;
     last->records = stats->engine.records;
@@ -89,6 +92,17 @@ static void show_ready(void *ctx)
 {
     (void)ctx;
     oz_info("ready");
+}
+
+static void show_models(const struct oz_program *prg)
+{
+    for (uint32_t m = 0; m < prg->n_models; m++) {
+        const struct oz_bound_model *b = &prg->model[m];
+        oz_info("model %s: %s, %u features, %u scores, kernels %s, %u rows at a time%s%s", b->name,
+                b->info->format, b->info->n_features, b->n_scores, b->info->kernels,
+                b->info->tile_rows, b->info->why_one ? ": " : "",
+                b->info->why_one ? b->info->why_one : "");
+    }
 }
 
 int oz_cmd_run(int argc, char **argv)
@@ -106,6 +120,7 @@ int oz_cmd_run(int argc, char **argv)
     }
     oz_catch_signals();
     if ((code = oz_load_program(opt.pipeline, &common, 0, &prg))) return code;
+    show_models(prg);
     struct oz_runner_config config = {
         .program = prg,
         .state_dir = prg->pipeline.state_dir,

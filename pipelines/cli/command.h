@@ -55,4 +55,5 @@ int oz_cmd_state(int argc, char **argv);
 int oz_cmd_replay(int argc, char **argv);
 int oz_cmd_diff(int argc, char **argv);
 int oz_cmd_schema(int argc, char **argv);
+int oz_cmd_model(int argc, char **argv);
 #endif

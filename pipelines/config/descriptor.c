@@ -173,6 +173,65 @@ static void load_list(struct loader *loader, const struct oz_key *key,
     }
 }
 
+/* The names of one input; a single one may stand alone. */
+static void load_features(struct loader *loader, const struct oz_key *key,
+                          const struct oz_yaml_node *node, struct oz_input_word *input)
+{
+    struct oz_config_doc *doc = loader->doc;
+    size_t n = node->kind == OZ_YAML_SEQUENCE ? count_entries(node) : 1;
+    if (node->kind == OZ_YAML_MAPPING || oz_yaml_is_null(node) || !n) {
+        oz_config_mistake(doc, node->place,
+                          "expected a list of features such as `[a, b]`, found %s",
+                          n ? oz_config_found(doc, node) : "an empty one");
+        return;
+    }
+    if (n > (size_t)key->max) {
+        oz_config_mistake(doc, node->place, "%zu features: expected at most %lld", n,
+                          (long long)key->max);
+        return;
+    }
+    input->feature = oz_config_get(doc, n * sizeof(*input->feature));
+    if (!input->feature) return;
+    if (node->kind == OZ_YAML_SCALAR) {
+        input->feature[input->n_features++] = (struct oz_config_word){node->text, node};
+        return;
+    }
+    for (const struct oz_yaml_entry *e = node->entry; e; e = e->next) {
+        if (e->value->kind != OZ_YAML_SCALAR || oz_yaml_is_null(e->value))
+            oz_config_mistake(doc, e->value->place, "expected the name of a feature, found %s",
+                              oz_config_found(doc, e->value));
+        else
+            input->feature[input->n_features++] = (struct oz_config_word){e->value->text, e->value};
+    }
+}
+
+static void load_inputs(struct loader *loader, const struct oz_key *key,
+                        const struct oz_yaml_entry *entry, void *base)
+{
+    struct oz_config_doc *doc = loader->doc;
+    const struct oz_yaml_node *node = entry->value;
+    struct oz_inputs_word *to = (struct oz_inputs_word *)((char *)base + key->offset);
+    bool by_name = node->kind == OZ_YAML_MAPPING;
+    size_t n = by_name ? count_entries(node) : 1;
+    if (oz_yaml_is_null(node) || !n) {
+        oz_config_mistake(
+            doc, node->place,
+            "expected a list of features such as `[a, b]`, or inputs with theirs such "
+            "as `{x: [a, b]}`, found %s",
+            oz_config_found(doc, node));
+        return;
+    }
+    to->input = oz_config_get(doc, n * sizeof(*to->input));
+    if (!to->input) return;
+    to->n = n;
+    if (!by_name) load_features(loader, key, node, to->input);
+    struct oz_input_word *input = to->input;
+    for (const struct oz_yaml_entry *e = node->entry; by_name && e; e = e->next, input++) {
+        input->input = (struct oz_config_word){e->key->text, e->key};
+        load_features(loader, key, e->value, input);
+    }
+}
+
 static void load_pass(struct loader *loader, const struct oz_key *key,
                       const struct oz_yaml_entry *entry, void *base)
 {
@@ -210,6 +269,7 @@ static void load_value(struct loader *loader, const struct oz_key *key,
     case OZ_KEY_MAP: load_map(loader, key, entry, base); return;
     case OZ_KEY_LIST: load_list(loader, key, entry, base); return;
     case OZ_KEY_PASS: load_pass(loader, key, entry, base); return;
+    case OZ_KEY_INPUTS: load_inputs(loader, key, entry, base); return;
     default: break;
     }
     if (node->kind != OZ_YAML_SCALAR || oz_yaml_is_null(node)) {

@@ -10,11 +10,12 @@
 #include "pipelines/config/config_doc.h"
 
 enum oz_key_type {
-    OZ_KEY_GROUP, /* keys in the same struct */
-    OZ_KEY_MAP,   /* names, each with a value of the row `path.*`: an array and its length */
-    OZ_KEY_LIST,  /* an array of struct oz_config_word and its length */
-    OZ_KEY_PASS,  /* names and texts: an array of struct oz_setting and its length */
-    OZ_KEY_TEXT,  /* the next six: struct oz_config_word */
+    OZ_KEY_GROUP,  /* keys in the same struct */
+    OZ_KEY_MAP,    /* names, each with a value of the row `path.*`: an array and its length */
+    OZ_KEY_LIST,   /* an array of struct oz_config_word and its length */
+    OZ_KEY_PASS,   /* names and texts: an array of struct oz_setting and its length */
+    OZ_KEY_INPUTS, /* struct oz_inputs_word: a list of names, or texts each with a list of names */
+    OZ_KEY_TEXT,   /* the next six: struct oz_config_word */
     OZ_KEY_EXPRESSION,
     OZ_KEY_NAME,     /* an identifier */
     OZ_KEY_LABEL,    /* a pipeline's name */
@@ -40,6 +41,17 @@ enum { OZ_SAYS_NOTHING, OZ_SAYS_NO, OZ_SAYS_YES };
 struct oz_config_word {
     const char *text;
     const struct oz_yaml_node *node; /* NULL for a default */
+};
+
+/* `[a, b]`: one entry without a name of its own. `{x: [a], y: [b, c]}`: one entry each. */
+struct oz_input_word {
+    struct oz_config_word input; /* text == NULL: all inputs, in their order */
+    struct oz_config_word *feature;
+    size_t n_features;
+};
+struct oz_inputs_word {
+    struct oz_input_word *input;
+    size_t n;
 };
 
 struct oz_field_word {

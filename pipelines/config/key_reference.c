@@ -19,7 +19,8 @@ static void put_range(const struct oz_key *key, struct oz_buf *buf)
             oz_buf_printf(buf, "%s`%s`", between, c->name);
             between = ", ";
         }
-    } else if (key->type == OZ_KEY_MAP || key->type == OZ_KEY_LIST || key->type == OZ_KEY_PASS) {
+    } else if (key->type == OZ_KEY_MAP || key->type == OZ_KEY_LIST || key->type == OZ_KEY_PASS ||
+               key->type == OZ_KEY_INPUTS) {
         oz_buf_printf(buf, "%lld to %lld entries", (long long)key->min, (long long)key->max);
     } else if (key->max) {
         oz_key_bound(key, key->min, buf);
@@ -100,6 +101,44 @@ static void schema_of_map(struct oz_json *json, const struct oz_key_table *table
     oz_json_close(json, '}');
     oz_json_key(json, "additionalProperties");
     schema_of(json, table, oz_key_find(table, key->path, "*", 1));
+}
+
+static void schema_of_names(struct oz_json *json)
+{
+    put_pair(json, "type", "array");
+    oz_json_key(json, "items");
+    oz_json_open(json, '{');
+    put_pair(json, "type", "string");
+    oz_json_close(json, '}');
+}
+
+/* A list of names, or inputs with a name or a list of names each. */
+static void schema_of_inputs(struct oz_json *json)
+{
+    oz_json_key(json, "anyOf");
+    oz_json_open(json, '[');
+    oz_json_open(json, '{');
+    schema_of_names(json);
+    oz_json_close(json, '}');
+    oz_json_open(json, '{');
+    put_pair(json, "type", "string");
+    oz_json_close(json, '}');
+    oz_json_open(json, '{');
+    put_pair(json, "type", "object");
+    oz_json_key(json, "additionalProperties");
+    oz_json_open(json, '{');
+    oz_json_key(json, "anyOf");
+    oz_json_open(json, '[');
+    oz_json_open(json, '{');
+    schema_of_names(json);
+    oz_json_close(json, '}');
+    oz_json_open(json, '{');
+    put_pair(json, "type", "string");
+    oz_json_close(json, '}');
+    oz_json_close(json, ']');
+    oz_json_close(json, '}');
+    oz_json_close(json, '}');
+    oz_json_close(json, ']');
 }
 
 /* An expression may be a mere number or `true`, which an editor does not take for a text. */
@@ -183,13 +222,8 @@ static void schema_of(struct oz_json *json, const struct oz_key_table *table,
         put_types(json, "string", "number", "boolean");
         oz_json_close(json, '}');
         break;
-    case OZ_KEY_LIST:
-        put_pair(json, "type", "array");
-        oz_json_key(json, "items");
-        oz_json_open(json, '{');
-        put_pair(json, "type", "string");
-        oz_json_close(json, '}');
-        break;
+    case OZ_KEY_LIST: schema_of_names(json); break;
+    case OZ_KEY_INPUTS: schema_of_inputs(json); break;
     case OZ_KEY_U32:
     case OZ_KEY_U64: schema_of_integer(json, key); break;
     case OZ_KEY_CHOICE: schema_of_choice(json, key); break;

@@ -363,6 +363,7 @@ static const struct oz_key_class classes[OZ_KEY_TYPE_COUNT] = {
     [OZ_KEY_GROUP] = {"keys", NULL, NULL, NULL},
     [OZ_KEY_MAP] = {"names", NULL, NULL, NULL},
     [OZ_KEY_LIST] = {"list", NULL, NULL, NULL},
+    [OZ_KEY_INPUTS] = {"list, or names with their lists", NULL, NULL, NULL},
     [OZ_KEY_PASS] = {"keys of librdkafka", NULL, NULL, NULL},
     [OZ_KEY_TEXT] = {"text", "a text", load_text, NULL},
     [OZ_KEY_EXPRESSION] = {"expression", "an expression", load_expression, NULL},

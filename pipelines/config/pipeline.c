@@ -50,6 +50,39 @@ static bool make_source(struct oz_config_doc *doc, const struct oz_source_draft 
     return true;
 }
 
+static struct oz_named_place named_place(struct oz_config_word word)
+{
+    return (struct oz_named_place){word.text, word.node ? word.node->place : (struct oz_place){0}};
+}
+
+static bool make_model(struct oz_config_doc *doc, const struct oz_model_draft *draft,
+                       const char *folder, struct oz_model_spec *model)
+{
+    const char *file = below_folder(doc->arena, folder, draft->file.text);
+    *model = (struct oz_model_spec){.name = draft->name.text,
+                                    .file = file,
+                                    .place = draft->file.node->place,
+                                    .n_inputs = draft->inputs.n,
+                                    .n_outputs = draft->n_outputs};
+    model->input = oz_config_get(doc, model->n_inputs * sizeof(*model->input));
+    model->output = oz_config_get(doc, model->n_outputs * sizeof(*model->output));
+    if (!file || doc->no_memory) return false;
+    for (size_t i = 0; i < model->n_inputs; i++) {
+        const struct oz_input_word *from = &draft->inputs.input[i];
+        struct oz_model_input_spec *to = &model->input[i];
+        to->input = named_place(from->input);
+        to->n_features = from->n_features;
+        to->feature = oz_config_get(doc, from->n_features * sizeof(*to->feature));
+        if (!to->feature) return false;
+        for (size_t f = 0; f < from->n_features; f++)
+            to->feature[f] = named_place(from->feature[f]);
+    }
+    for (size_t k = 0; k < model->n_outputs; k++)
+        model->output[k] = (struct oz_model_output_spec){named_place(draft->output[k].name),
+                                                         named_place(draft->output[k].output)};
+    return true;
+}
+
 static bool make_lists(struct oz_config_doc *doc, const struct oz_pipeline_draft *draft,
                        struct oz_pipeline *pipeline)
 {
@@ -81,12 +114,8 @@ static bool make_lists(struct oz_config_doc *doc, const struct oz_pipeline_draft
         pipeline->feature[i] =
             (struct oz_feature_spec){from->name.text, from->text.text, from->text.node->place};
     }
-    for (size_t i = 0; i < draft->n_models; i++) {
-        const struct oz_model_draft *from = &draft->model[i];
-        const char *file = below_folder(doc->arena, pipeline->folder, from->file.text);
-        if (!file) return false;
-        pipeline->model[i] = (struct oz_model_spec){from->name.text, file, from->file.node->place};
-    }
+    for (size_t i = 0; i < draft->n_models; i++)
+        if (!make_model(doc, &draft->model[i], pipeline->folder, &pipeline->model[i])) return false;
     for (size_t i = 0; i < draft->n_rules; i++) {
         const struct oz_rule_draft *from = &draft->rule[i];
         pipeline->rule[i] =

@@ -17,7 +17,9 @@ enum {
     OZ_CONFIG_NODES_MAX = 20000,
     OZ_CONFIG_ALIASES_MAX = 100,
     OZ_CONFIG_MISTAKES_MAX = 50,
-    OZ_PIPELINE_NAME_BYTES_MAX = 48
+    OZ_PIPELINE_NAME_BYTES_MAX = 48,
+    OZ_MODEL_INPUTS_MAX = 65536, /* features of one model */
+    OZ_SCORES_MAX = 1024         /* of all models */
 };
 
 /* Where a value stands in the file; line and column (of characters) count from 1. A negative line
@@ -49,10 +51,30 @@ struct oz_feature_spec {
     struct oz_place place;   /* of the text's first character */
 };
 
+struct oz_named_place {
+    const char *name;
+    struct oz_place place;
+};
+
+/* The features of one input of a model, or of all. */
+struct oz_model_input_spec {
+    struct oz_named_place input;    /* name == NULL: all inputs, in their order */
+    struct oz_named_place *feature; /* features, or string fields of the scored source */
+    size_t n_features;
+};
+
+struct oz_model_output_spec {
+    struct oz_named_place score, output; /* output as written: "y", "y[2]", "y.label" */
+};
+
 struct oz_model_spec {
     const char *name;
     const char *file; /* relative paths are taken from the pipeline file's folder, made so here */
     struct oz_place place; /* of the file */
+    struct oz_model_input_spec *input;
+    size_t n_inputs; /* 0: the file's names are those of features */
+    struct oz_model_output_spec *output;
+    size_t n_outputs; /* 0: all are scores */
 };
 
 struct oz_rule_spec {

@@ -159,14 +159,16 @@ static void check_topics(struct checker *checker)
 /* Names that expressions see, sorted, to find those that are given twice. */
 enum name_kind {
     SOURCE,
+    SCORE, /* of `outputs` of a model */
     MODEL,
     ENTITY,
     FEATURE,
     FIELD,
     FIELD_ITSELF /* a feature that is its field */
 };
-static const char *const kind_text[] = {
-    "a source", "a model", "an entity", "a feature", "a field of the scored source", "a feature"};
+static const char *const kind_text[] = {"a source",  "a score",   "a model",
+                                        "an entity", "a feature", "a field of the scored source",
+                                        "a feature"};
 
 struct name {
     struct oz_config_word word;
@@ -205,8 +207,13 @@ static size_t list_names(struct checker *checker, struct name *name)
     size_t n = 0;
     for (size_t i = 0; i < draft->n_sources; i++)
         name[n++] = (struct name){draft->source[i].name, SOURCE};
-    for (size_t i = 0; i < draft->n_models; i++)
-        name[n++] = (struct name){draft->model[i].name, MODEL};
+    for (size_t i = 0; i < draft->n_models; i++) {
+        const struct oz_model_draft *model = &draft->model[i];
+        name[n++] = (struct name){model->name, MODEL};
+        for (size_t k = 0; k < model->n_outputs; k++) /* one may have the model's own name */
+            if (strcmp(model->output[k].name.text, model->name.text) != 0)
+                name[n++] = (struct name){model->output[k].name, SCORE};
+    }
     for (size_t i = 0; i < draft->n_entities; i++)
         name[n++] = (struct name){draft->entity[i].name, ENTITY};
     for (size_t i = 0; i < draft->n_features; i++)
@@ -232,6 +239,7 @@ static void check_names(struct checker *checker)
     const struct oz_pipeline_draft *draft = checker->draft;
     size_t most =
         draft->n_sources + draft->n_models + draft->n_entities + draft->n_features + OZ_FIELDS_MAX;
+    for (size_t i = 0; i < draft->n_models; i++) most += draft->model[i].n_outputs;
     struct name *name = oz_config_get(checker->doc, most * sizeof(*name));
     if (!name) return;
     size_t n = list_names(checker, name);
@@ -254,6 +262,73 @@ static void check_names(struct checker *checker)
                               "choose another name",
                               entity->name.text, entity->field.text);
     }
+}
+
+static const struct oz_feature_draft *find_feature(const struct oz_pipeline_draft *draft,
+                                                   const char *name)
+{
+    for (size_t i = 0; i < draft->n_features; i++)
+        if (!strcmp(draft->feature[i].name.text, name)) return &draft->feature[i];
+    return NULL;
+}
+
+/* A feature, or for a text input a field of the scored source. */
+static void check_model_feature(struct checker *checker, struct oz_config_word word)
+{
+    const struct oz_pipeline_draft *draft = checker->draft;
+    if (!word.text || find_feature(draft, word.text)) return;
+    int field = checker->scored ? oz_field_draft_find(checker->scored, word.text) : -1;
+    if (field >= 0) {
+        const struct oz_field_word *is = &checker->scored->field[field].is;
+        if (is->known && is->type != OZ_STRING)
+            oz_config_mistake(checker->doc, place_of(word),
+                              "`%.128s` is a field and no feature: define one, `%.128s: %.128s`",
+                              word.text, word.text, word.text);
+        return;
+    }
+    const char **names = oz_config_get(checker->doc, draft->n_features * sizeof(*names));
+    for (size_t i = 0; names && i < draft->n_features; i++) names[i] = draft->feature[i].name.text;
+    oz_config_mistake(
+        checker->doc, place_of(word), "`%.128s` is not a feature%s", word.text,
+        names ? oz_config_hint(checker->doc, word.text, strlen(word.text), names, draft->n_features)
+              : "");
+}
+
+static int by_text(const void *a, const void *b)
+{
+    const struct oz_config_word *x = *(const struct oz_config_word *const *)a;
+    const struct oz_config_word *y = *(const struct oz_config_word *const *)b;
+    int order = strcmp(x->text, y->text);
+    return order ? order : (x > y) - (x < y);
+}
+
+static void check_model_inputs(struct checker *checker, const struct oz_model_draft *model)
+{
+    for (size_t i = 0; i < model->inputs.n; i++) {
+        const struct oz_input_word *input = &model->inputs.input[i];
+        size_t n = input->n_features;
+        const struct oz_config_word **sorted =
+            oz_config_get(checker->doc, (n + 1) * sizeof(struct oz_config_word *));
+        if (!sorted) return;
+        for (size_t f = 0; f < n; f++) {
+            sorted[f] = &input->feature[f];
+            check_model_feature(checker, input->feature[f]);
+        }
+        qsort(sorted, n, sizeof(struct oz_config_word *), by_text);
+        for (size_t f = 1; f < n; f++)
+            if (!strcmp(sorted[f]->text, sorted[f - 1]->text))
+                oz_config_mistake(checker->doc, place_of(*sorted[f]),
+                                  "feature `%.128s` is listed twice%s", sorted[f]->text,
+                                  there(checker, *sorted[f - 1]));
+    }
+    for (size_t k = 0; k < model->n_outputs; k++)
+        for (size_t j = 0; j < k; j++) {
+            struct oz_config_word one = model->output[k].output, other = model->output[j].output;
+            if (!one.text || !other.text || strcmp(one.text, other.text) != 0) continue;
+            oz_config_mistake(checker->doc, place_of(one), "output `%.128s` is a score already%s",
+                              one.text, there(checker, other));
+            break;
+        }
 }
 
 static void check_rule(struct checker *checker, const struct oz_rule_draft *rule)
@@ -308,6 +383,7 @@ void oz_pipeline_checks(struct oz_config_doc *doc, const struct oz_pipeline_draf
     check_scored(&checker);
     for (size_t i = 0; i < draft->n_sources; i++) check_source(&checker, &draft->source[i]);
     for (size_t i = 0; i < draft->n_entities; i++) check_entity(&checker, &draft->entity[i]);
+    for (size_t i = 0; i < draft->n_models; i++) check_model_inputs(&checker, &draft->model[i]);
     check_topics(&checker);
     check_names(&checker);
     check_alert_fields(&checker);

@@ -25,9 +25,16 @@ struct oz_feature_draft {
     struct oz_config_word name, text;
 };
 
+struct oz_output_draft {
+    struct oz_config_word name, output;
+};
+
 struct oz_model_draft {
     struct oz_config_word name, file;
     int device;
+    struct oz_inputs_word inputs;
+    struct oz_output_draft *output;
+    size_t n_outputs;
 };
 
 struct oz_rule_draft {

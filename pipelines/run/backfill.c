@@ -184,13 +184,6 @@ static enum oz_status write_header(struct backfill *bf, struct oz_error *err)
     return oz_table_writer_put(bf->writer, line->data, line->len, err);
 }
 
-static bool score_is_float(const struct oz_program *prg, uint32_t score)
-{
-    for (uint32_t m = prg->n_models; m > 0; m--)
-        if (score >= prg->model[m - 1].first_score) return prg->model[m - 1].info->f32_outputs;
-    return false;
-}
-
 static void put_line(struct backfill *bf, const struct oz_batch *bat, size_t row)
 {
     const struct oz_program *prg = bf->prg;
@@ -209,7 +202,7 @@ static void put_line(struct backfill *bf, const struct oz_batch *bat, size_t row
     }
     for (uint32_t s = 0; bf->config->with_scores && s < prg->n_scores; s++) {
         oz_buf_put_u8(line, ',');
-        put_number(line, bat->score[s][row], score_is_float(prg, s));
+        put_number(line, bat->score[s][row], prg->score_is_float[s]);
     }
     if (bf->truth) {
         double truth = oz_truth_of(bf->truth, table, row);

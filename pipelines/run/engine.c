@@ -11,6 +11,7 @@
 
 /* A part of state.memory is RocksDB's. */
 enum { STORE_SHARE = 4, STORE_MEMORY_MIN = 16 << 20 };
+enum { OUTPUTS_AT_ONCE = 1 << 19 }; /* scores of a model */
 enum { PREFETCH_ROW = 16, PREFETCH_RINGS = 8, LONG_KEY_BYTES = 24 };
 
 /* What one worker has to itself. */
@@ -20,13 +21,13 @@ struct worker {
     struct oz_pool *pool;
     struct oz_cache *cache[OZ_ENTITIES_MAX];
     void *scratch;
-    double *outputs; /* [rows x outputs] of one model */
+    double *outputs; /* [rows at once x outputs] of one model */
     uint32_t *mine;  /* records of this worker's keys, of one entity */
     struct oz_key *key;
     void **entity_row;
     double *aggregate; /* of one event */
     uint64_t nulled[OZ_NULLED_COUNT], late[OZ_ENTITIES_MAX], saturated, pushes;
-    uint64_t dead;
+    uint64_t dead, unscored;
     int64_t stage_us[OZ_STAGE_COUNT];
     enum oz_status status;
     struct oz_error err;
@@ -68,6 +69,14 @@ static void worker_clear(struct worker *w, const struct oz_engine *eng)
     oz_arena_clear(&w->arena);
 }
 
+/* A model of many outputs scores a part of the rows at a time, whole tiles of it. */
+static size_t rows_at_once(const struct oz_model_info *info, size_t rows)
+{
+    size_t tile = OZ_MAX(info->tile_rows, 1);
+    size_t n = OUTPUTS_AT_ONCE / OZ_MAX(info->n_scores, 1) / tile * tile;
+    return OZ_MIN(OZ_MAX(n, tile), rows);
+}
+
 static enum oz_status worker_init(struct worker *w, const struct oz_engine *eng,
                                   const struct oz_engine_config *config, struct oz_error *err)
 {
@@ -82,10 +91,11 @@ static enum oz_status worker_init(struct worker *w, const struct oz_engine *eng,
     scratch = OZ_MAX(scratch, oz_feature_set_scratch_bytes(prg->set, rows));
     for (uint32_t m = 0; m < prg->n_models; m++) {
         scratch = OZ_MAX(scratch, oz_model_scratch_bytes(prg->model[m].model, rows));
-        outputs = OZ_MAX(outputs, prg->model[m].info->n_outputs);
+        outputs =
+            OZ_MAX(outputs, rows_at_once(prg->model[m].info, rows) * prg->model[m].info->n_scores);
     }
     w->scratch = oz_malloc(scratch);
-    w->outputs = oz_calloc(rows * outputs, sizeof *w->outputs);
+    w->outputs = oz_calloc(outputs, sizeof *w->outputs);
     w->mine = oz_calloc(rows, sizeof *w->mine);
     w->key = oz_calloc(rows, sizeof *w->key);
     w->entity_row = oz_calloc(rows, sizeof *w->entity_row);
@@ -494,23 +504,39 @@ static void null_aggregates(struct oz_engine *eng, size_t first, size_t end)
     }
 }
 
+static void predict_rows(struct worker *w, struct oz_engine *eng, const struct oz_bound_model *b,
+                         union oz_model_column *column, size_t first, size_t n_rows)
+{
+    struct oz_batch *bat = &eng->batch;
+    const struct oz_table *table = &bat->table[eng->plan->scored_source];
+    for (uint32_t f = 0; f < b->info->n_features; f++) {
+        if (b->info->feature[f].is_text)
+            column[f].text = table->column[b->input[f]].str + first;
+        else
+            column[f].f64 = bat->feature[b->input[f]] + first;
+    }
+    w->unscored += oz_model_predict(b->model, column, n_rows, w->scratch, w->outputs);
+    for (uint32_t k = 0; k < b->n_scores; k++) {
+        const double *from = w->outputs + b->output[k];
+        double *to = bat->score[b->first_score + k] + first;
+        for (size_t i = 0; i < n_rows; i++) to[i] = from[i * b->info->n_scores];
+    }
+}
+
 static void predict_range(struct worker *w, struct oz_engine *eng, size_t first, size_t end)
 {
     struct oz_batch *bat = &eng->batch;
     for (uint32_t m = 0; m < eng->prg->n_models; m++) {
         const struct oz_bound_model *b = &eng->prg->model[m];
-        const double **column = oz_arena_get(&w->arena, b->info->n_features * sizeof *column);
+        union oz_model_column *column =
+            oz_arena_get(&w->arena, b->info->n_features * sizeof *column);
         if (!column) {
             w->status = oz_no_memory(&w->err);
             return;
         }
-        for (uint32_t f = 0; f < b->info->n_features; f++)
-            column[f] = bat->feature[b->input[f]] + first;
-        oz_model_predict(b->model, column, end - first, w->scratch, w->outputs);
-        uint32_t n = b->info->n_outputs;
-        for (uint32_t k = 0; k < n; k++)
-            for (size_t i = 0; i < end - first; i++)
-                bat->score[b->first_score + k][first + i] = w->outputs[i * n + k];
+        size_t step = rows_at_once(b->info, bat->cap_rows);
+        for (size_t row = first; row < end; row += step)
+            predict_rows(w, eng, b, column, row, OZ_MIN(step, end - row));
     }
 }
 
@@ -728,6 +754,7 @@ void oz_engine_get_stats(const struct oz_engine *eng, struct oz_engine_stats *re
     for (uint32_t i = 0; i < eng->n_workers; i++) {
         const struct worker *w = &eng->worker[i];
         ret_stats->dead += w->dead;
+        ret_stats->unscored += w->unscored;
         ret_stats->saturated += w->saturated;
         if (i < OZ_COUNT_OF(ret_stats->worker_events)) ret_stats->worker_events[i] = w->pushes;
         for (int k = 0; k < OZ_NULLED_COUNT; k++) ret_stats->nulled[k] += w->nulled[k];

@@ -42,6 +42,7 @@ struct oz_engine_stats {
     uint64_t late[OZ_ENTITIES_MAX]; /* events beyond their lateness, by entity */
     uint64_t late_events;           /* scored events late for at least one */
     uint64_t duplicates, saturated;
+    uint64_t unscored; /* times that a model could not take an event: its scores are null */
     uint64_t nulled[OZ_NULLED_COUNT];
     uint64_t rows_in_memory, row_hits, row_misses, rows_created, rows_evicted;
     uint64_t worker_events[64];       /* row pushes done by each worker: the fair share */

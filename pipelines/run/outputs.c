@@ -190,11 +190,11 @@ static void put_scores(struct oz_json *json, const struct oz_outputs *o, uint32_
     PUT_TEXT(json, ",\"scores\":{");
     for (uint32_t m = 0; m < o->prg->n_models; m++) {
         const struct oz_bound_model *b = &o->prg->model[m];
-        for (uint32_t k = b->first_score; k < b->first_score + b->info->n_outputs; k++) {
+        for (uint32_t k = b->first_score; k < b->first_score + b->n_scores; k++) {
             double v = o->batch->score[k][row];
             oz_buf_put(json->buf, o->score_value[k].data, o->score_value[k].len);
             json->comma = false;
-            if (b->info->f32_outputs)
+            if (o->prg->score_is_float[k])
                 oz_json_float(json, (float)v);
             else
                 oz_json_double(json, v);

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/instant.h"
 #include "features/row_retire.h"
+#include "pipelines/run/bound_models.h"
 #include "pipelines/run/definition.h"
 
 /* The compiler speaks of texts by number; the file's mistakes are known by place. */
@@ -27,94 +28,6 @@ static int entity_number(const struct oz_pipeline *pl, const char *name)
     for (size_t e = 0; e < pl->n_entities; e++)
         if (!strcmp(pl->entity[e].name, name)) return (int)e;
     return -1;
-}
-
-static enum oz_status load_models(struct oz_program *prg, struct oz_error *err)
-{
-    const struct oz_pipeline *pl = &prg->pipeline;
-    if (pl->n_models > OZ_MODELS_MAX)
-        OZ_FAIL(err, OZ_CONFIG, "%s: %zu models, at most %d are served", pl->file, pl->n_models,
-                OZ_MODELS_MAX);
-    for (size_t i = 0; i < pl->n_models; i++) {
-        struct oz_bound_model *b = &prg->model[i];
-        b->name = pl->model[i].name;
-        OZ_TRY(oz_model_load(pl->model[i].file, &b->model, err));
-        prg->n_models = (uint32_t)i + 1;
-        b->info = oz_model_info(b->model);
-        memcpy(b->hash, b->info->sha256, 16);
-        b->hash[16] = 0;
-        const char *dot = strrchr(pl->model[i].file, '.'), *slash = strrchr(pl->model[i].file, '/');
-        size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - pl->model[i].file)
-                                                     : strlen(pl->model[i].file);
-        const char *golden =
-            oz_arena_printf(&prg->arena, "%.*s.golden.csv", (int)stem, pl->model[i].file);
-        if (!golden) return oz_no_memory(err);
-        OZ_TRY(oz_model_check_golden(b->model, golden, &b->n_golden_rows, err));
-        b->first_score = prg->n_scores;
-        prg->n_scores += b->info->n_outputs;
-    }
-    prg->score_name = oz_arena_zeroed(&prg->arena, prg->n_scores + 1, sizeof *prg->score_name);
-    if (!prg->score_name) return oz_no_memory(err);
-    for (uint32_t i = 0; i < prg->n_models; i++) {
-        struct oz_bound_model *b = &prg->model[i];
-        for (uint32_t k = 0; k < b->info->n_outputs; k++) {
-            const char *name = b->info->n_outputs == 1
-                                   ? b->name
-                                   : oz_arena_printf(&prg->arena, "%s_%u", b->name, k);
-            if (!name) return oz_no_memory(err);
-            prg->score_name[b->first_score + k] = name;
-        }
-    }
-    return OZ_OK;
-}
-
-/* A model of several outputs gives name_0, name_1, ...: another model may have just that name. */
-static void check_score_names(struct oz_program *prg, struct oz_mistakes *mistakes)
-{
-    for (uint32_t m = 1; m < prg->n_models; m++)
-        for (uint32_t k = 0; k < prg->model[m].info->n_outputs; k++) {
-            uint32_t score = prg->model[m].first_score + k, other = 0;
-            while (other < prg->model[m].first_score &&
-                   strcmp(prg->score_name[other], prg->score_name[score]))
-                other++;
-            if (other == prg->model[m].first_score) continue;
-            oz_pipeline_mistake(&prg->pipeline, mistakes, prg->pipeline.model[m].place, 0,
-                                "two models have a score `%s`: give this one another name",
-                                prg->score_name[score]);
-            return;
-        }
-}
-
-static enum oz_status bind_models(struct oz_program *prg, struct oz_mistakes *mistakes,
-                                  struct oz_error *err)
-{
-    for (uint32_t i = 0; i < prg->n_models; i++) {
-        struct oz_bound_model *b = &prg->model[i];
-        struct oz_place place = prg->pipeline.model[i].place;
-        if (!b->info->feature) {
-            oz_pipeline_mistake(&prg->pipeline, mistakes, place, 0,
-                                "the model `%s` names no features, and `inputs` is not served yet: "
-                                "train it with named columns",
-                                b->name);
-            continue;
-        }
-        uint32_t *input = oz_arena_zeroed(&prg->arena, b->info->n_features, sizeof *input);
-        if (!input) return oz_no_memory(err);
-        for (uint32_t f = 0; f < b->info->n_features; f++) {
-            uint32_t k = 0;
-            while (k < prg->n_features &&
-                   strcmp(oz_feature_set_name(prg->set, k), b->info->feature[f]))
-                k++;
-            if (k == prg->n_features)
-                oz_pipeline_mistake(&prg->pipeline, mistakes, place, 0,
-                                    "the model `%s` wants a feature `%s` that is not defined",
-                                    b->name, b->info->feature[f]);
-            else
-                input[f] = k;
-        }
-        b->input = input;
-    }
-    return OZ_OK;
 }
 
 static enum oz_status compile(struct oz_program *prg, struct oz_mistakes *mistakes,
@@ -312,10 +225,9 @@ static enum oz_status load(struct oz_program *prg, const char *path, const char 
     memcpy(prg->config_hash, pl->config_sha256, 16);
     for (size_t s = 0; s < pl->n_sources; s++) prg->schema[s] = &pl->source[s].schema;
     if (flags & OZ_PROGRAM_WITHOUT_MODELS) pl->n_models = pl->n_rules = 0;
-    OZ_TRY(load_models(prg, err));
+    OZ_TRY(oz_bound_models_load(prg, mistakes, err));
     OZ_TRY(compile(prg, mistakes, err));
-    OZ_TRY(bind_models(prg, mistakes, err));
-    check_score_names(prg, mistakes);
+    OZ_TRY(oz_bound_models_bind(prg, mistakes, err));
     place_entities(prg, mistakes);
     rank_sources(prg);
     lay_legs(prg, mistakes);

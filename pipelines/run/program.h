@@ -23,10 +23,13 @@ struct oz_bound_model {
     const char *name;
     struct oz_model *model;
     const struct oz_model_info *info;
-    const uint32_t *input; /* [info->n_features]: feature numbers, in the model's order */
-    uint32_t first_score;  /* its outputs are scores first_score, ... */
-    char hash[17];         /* first 16 digits of the file's SHA-256 */
-    size_t n_golden_rows;  /* that agreed */
+    /* [info->n_features], in the model's order: the number of the feature, or of the scored
+     * source's field where the model takes text */
+    const uint32_t *input;
+    uint32_t first_score, n_scores; /* the program's scores first_score, ... are its */
+    const uint32_t *output;         /* [n_scores]: which of the model's own scores */
+    char hash[17];                  /* first 16 digits of the file's SHA-256 */
+    size_t n_golden_rows;           /* that agreed */
 };
 
 struct oz_program {
@@ -40,6 +43,7 @@ struct oz_program {
     struct oz_bound_model model[OZ_MODELS_MAX];
     uint32_t n_models, n_scores, n_features;
     const char **score_name; /* [n_scores]: the model's name, or name_0, name_1, ... */
+    bool *score_is_float;    /* [n_scores]: printed in the shortest form of that type */
     int *suppress_slot;      /* [n_rules]: in the header of the entity's row, or -1 */
     int *suppress_entity;    /* [n_rules]: entity number, or -1 */
     bool keyed_by_source[OZ_ENTITIES_MAX]; /* rows live with their source partition */

@@ -39,10 +39,10 @@ static size_t count_differences(const struct oz_model *model, const struct case_
     size_t n_differ = 0;
     void *scratch = malloc(oz_model_scratch_bytes(model, batch));
     double *outputs = malloc(batch * line->n_outputs * sizeof *outputs);
-    const double **at = malloc(line->n_features * sizeof *at);
+    union oz_model_column *at = malloc(line->n_features * sizeof *at);
     for (size_t row = 0; row < line->n_rows; row += batch) {
         size_t n = line->n_rows - row < batch ? line->n_rows - row : batch;
-        for (size_t f = 0; f < line->n_features; f++) at[f] = column[f] + row;
+        for (size_t f = 0; f < line->n_features; f++) at[f].f64 = column[f] + row;
         oz_model_predict(model, at, n, scratch, outputs);
         for (size_t i = 0; i < n * line->n_outputs; i++) {
             float got = (float)outputs[i];
@@ -79,9 +79,9 @@ static bool compare(const char *folder, const struct case_line *line)
         return false;
     }
     const struct oz_model_info *info = oz_model_info(model);
-    if (info->n_features != line->n_features || info->n_outputs != line->n_outputs) {
+    if (info->n_features != line->n_features || info->n_scores != line->n_outputs) {
         printf("%-32s %u features and %u outputs, expected %zu and %zu\n", line->model,
-               info->n_features, info->n_outputs, line->n_features, line->n_outputs);
+               info->n_features, info->n_scores, line->n_features, line->n_outputs);
         oz_model_free(model);
         return false;
     }
@@ -93,7 +93,7 @@ static bool compare(const char *folder, const struct case_line *line)
     for (size_t i = 0; i < OZ_COUNT_OF(batch); i++)
         n_differ += count_differences(model, line, column, expected, batch[i]);
     printf("%-32s %-22s %5u %7u %8zu %4u %10zu\n", line->model, info->objective, info->n_trees,
-           info->n_nodes, line->n_rows, info->n_outputs, n_differ);
+           info->n_nodes, line->n_rows, info->n_scores, n_differ);
     free((void *)column[0]);
     free(column);
     free(rows);

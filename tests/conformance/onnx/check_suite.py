@@ -74,6 +74,8 @@ class Facts:
             self.types.add(attributes["to"].i)
         if node.op_type == "BatchNormalization" and "training_mode" in attributes:
             self.other += ["training"] * (attributes["training_mode"].i != 0)
+        if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
+            self.other.append("training")  # it may be false, and then the case passes
         for attribute in node.attribute:
             if attribute.HasField("t"):
                 self.types.add(attribute.t.data_type)

@@ -96,7 +96,8 @@ def recurrent(op, x, w, r, b=None, lens=None, h0=None, c0=None, p=None, *, direc
                 h, c = step(w[d] @ x[t, row] + wb, h, c, r[d], rb, mine, clipped,
                             p=None if p is None else p[d], **form)
                 y[t, d, row] = h
-            last_h[d, row], last_c[d, row] = h, c
+            if steps:  # without any, ONNX Runtime leaves the states zero
+                last_h[d, row], last_c[d, row] = h, c
     if layout:
         y = y.transpose(2, 0, 1, 3)
         last_h, last_c = last_h.transpose(1, 0, 2), last_c.transpose(1, 0, 2)

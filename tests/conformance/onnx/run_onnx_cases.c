@@ -18,7 +18,7 @@
 #include "models/onnx/onnx_reader.h"
 
 #define RTOL 1e-5
-#define ATOL 1e-6
+#define ATOL 1e-5
 enum { KNOWN_ELEMENTS_MAX = 64, PATH_BYTES = 2048, REASON_BYTES = 1024, ARGS_MAX = 256 };
 
 struct one_case {

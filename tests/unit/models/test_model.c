@@ -39,10 +39,10 @@ static bool try_bytes(const uint8_t *bytes, size_t n)
     const struct oz_model_info *info = oz_model_info(model);
     enum { N_ROWS = 3 };
     static const double values[N_ROWS] = {-1.0, NAN, 1e9};
-    const double **column = malloc(info->n_features * sizeof *column);
-    double *outputs = malloc(N_ROWS * info->n_outputs * sizeof *outputs);
+    union oz_model_column *column = malloc(info->n_features * sizeof *column);
+    double *outputs = malloc(N_ROWS * info->n_scores * sizeof *outputs);
     void *scratch = malloc(oz_model_scratch_bytes(model, N_ROWS));
-    for (uint32_t f = 0; f < info->n_features; f++) column[f] = values;
+    for (uint32_t f = 0; f < info->n_features; f++) column[f].f64 = values;
     oz_model_predict(model, column, N_ROWS, scratch, outputs);
     free(column);
     free(outputs);
@@ -122,7 +122,7 @@ static void predicting_allocates_nothing_whatever_the_batch(void **state)
     (void)state;
     enum { N_ROWS = 300, N_OUTPUTS = 3 };
     static double values[3][N_ROWS], whole[N_ROWS * N_OUTPUTS], part[N_ROWS * N_OUTPUTS];
-    const double *column[3] = {values[0], values[1], values[2]};
+    const union oz_model_column column[3] = {{values[0]}, {values[1]}, {values[2]}};
     struct oz_model *model;
     if (oz_model_load(FIXTURES "tiny_softprob.ubj", &model, &err) != OZ_OK)
         fail_msg("%s", err.message);
@@ -134,7 +134,8 @@ static void predicting_allocates_nothing_whatever_the_batch(void **state)
     for (size_t batch = 1; batch < 80; batch += 6) {
         memset(part, 0, sizeof part);
         for (size_t row = 0; row < N_ROWS; row += batch) {
-            const double *at[3] = {values[0] + row, values[1] + row, values[2] + row};
+            const union oz_model_column at[3] = {
+                {values[0] + row}, {values[1] + row}, {values[2] + row}};
             size_t n = OZ_MIN(batch, N_ROWS - row);
             oz_model_predict(model, at, n, scratch, part + row * N_OUTPUTS);
         }

@@ -61,14 +61,14 @@ static void both_notations_predict_as_the_trainer(void **state)
         const struct oz_model_info *info = oz_model_info(model);
         assert_string_equal(info->format, i % 2 ? "xgboost-ubjson" : "xgboost-json");
         assert_string_equal(info->objective, cases[i / 2].objective);
-        assert_int_equal(info->n_outputs, cases[i / 2].n_outputs);
+        assert_int_equal(info->n_scores, cases[i / 2].n_outputs);
         assert_int_equal(info->n_trees, cases[i / 2].n_trees);
         assert_int_equal(info->n_features, 3);
-        assert_true(info->f32_outputs);
+        assert_true(info->score[0].is_float);
         if (i / 2 == 3)
-            assert_null(info->feature);
+            assert_false(info->has_own_names);
         else
-            assert_string_equal(info->feature[1], "hour, local");
+            assert_string_equal(info->feature[1].name, "hour, local");
         check_golden(model, name);
         oz_model_free(model);
     }

@@ -70,7 +70,7 @@ outputs: {«`scores` lacks `topic`: The topic.»scores: {features: true}}
   profile: {topic: customer-profiles, key: customer, format: json, fields: {limit: double}}
 entities: {k: k}
 models:
-  a: {file: a.ubj, device: «`cuda` is not served yet: expected `auto` or `cpu`»cuda, «`inputs` is not served yet: leave it out»inputs: [x]}
+  a: {file: a.ubj, device: «`cuda` is not served yet: expected `auto` or `cpu`»cuda, «`codes` is not served yet: leave it out»codes: {k: {a: 1}}}
   b: {file: b.ubj, device: «`gpu` is not served yet: expected `auto` or `cpu`»gpu, «`fallback` is not served yet: leave it out»fallback: 0.5}
 alerts:
   topic: alerts
@@ -173,6 +173,26 @@ features:
 models:
   «`fraud` is the name of a feature (15:3) already: choose another name»fraud: {file: a.ubj}
   «`id` is the name of a field of the scored source (5:14) already: choose another name»id: {file: a.ubj}
+""",
+    "model-inputs": VALID.replace("k: string", "k: string, city: string, w: double") + """entities: {k: k}
+features:
+  a: v
+  total: v + 1
+models:
+  one: {file: a.onnx, inputs: [a, «`totl` is not a feature: did you mean `total`?»totl, city, «`w` is a field and no feature: define one, `w: w`»w]}
+  two: {file: a.onnx, inputs: [a, total, «feature `a` is listed twice (14:32)»a]}
+  three: {file: a.onnx, inputs: {x: [a, «expected the name of a feature, found a list»[b]], y: «expected a list of features such as `[a, b]`, found an empty one»[], z: «expected a list of features such as `[a, b]`, found keys with values»{q: a}, w: total}}
+  four: {file: a.onnx, inputs: «expected a list of features such as `[a, b]`, or inputs with theirs such as `{x: [a, b]}`, found nothing»}
+  five: {file: a.onnx, inputs: {x: [a], «duplicate key `x`: it stands at 17:33 already»x: [total]}}
+""",
+    "model-outputs": VALID + """features:
+  a: v
+  total: v + 1
+models:
+  one: {file: a.onnx, outputs: {one: y, «`total` is the name of a feature (10:3) already: choose another name»total: z, «`2x` """ + NAME + """»2x: w}}
+  two: {file: a.onnx, outputs: {risk: y, other: «output `y` is a score already (13:39)»y, «`one` is the name of a model (12:3) already: choose another name»one: q}}
+  three: {file: a.onnx, outputs: {«`risk` is the name of a score (13:33) already: choose another name»risk: y, none: «expected a text, found nothing»}}
+  four: {file: a.onnx, «`outputs` has 0 entries: expected at least 1»outputs: {}}
 """,
     "source-names": VALID.replace("  s:", "  «`v` is the name of a field of the scored source (5:50) already: choose another name»v:"),
     "duplicates": """pipeline: p
