@@ -4,8 +4,8 @@
  * same bits. Output k is written to got_k.bin: a line "dtype dim dim ...", then the elements as
  * they are; texts as lines.
  *
- * Usage: score_onnx FOLDER...   Prints a line for each: name, tab, ok | refused | wrong, tab, why or
- * the number of nodes that run. */
+ * Usage: score_onnx FOLDER...   Prints a line for each: name, tab, ok | refused | wrong, tab, why
+ * or the number of nodes that run. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

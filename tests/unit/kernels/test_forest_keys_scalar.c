@@ -1,7 +1,7 @@
 /* Proves that keys, ranks and sets answer comparisons as the numbers themselves would.
  * How: doubles around and on random thresholds, with infinities, zeros of both signs and the
- * smallest and largest of each type, are turned into keys and ranks, and each comparison of these is
- * compared with that of the numbers. Ranks and members are compared with a count over all. */
+ * smallest and largest of each type, are turned into keys and ranks, and each comparison of these
+ * is compared with that of the numbers. Ranks and members are compared with a count over all. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <math.h>

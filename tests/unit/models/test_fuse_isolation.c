@@ -1,8 +1,8 @@
-/* Proves that a sum of functions of trees becomes one forest where it may, and that the answer keeps
- * its bits. How: the graph that a converter writes for an isolation forest (for each tree the leaf's
- * number, a Cast, a LabelEncoder and arithmetic on it, then a Sum) is written down twice, with a Sum
- * and with Adds in the same order, which are not fused; both are run for random rows. Then each
- * condition is broken in turn, and nothing may be fused or change. */
+/* Proves that a sum of functions of trees becomes one forest where it may, and that the answer
+ * keeps its bits. How: the graph that a converter writes for an isolation forest (for each tree the
+ * leaf's number, a Cast, a LabelEncoder and arithmetic on it, then a Sum) is written down twice,
+ * with a Sum and with Adds in the same order, which are not fused; both are run for random rows.
+ * Then each condition is broken in turn, and nothing may be fused or change. */
 #include "hand_net.h"
 #include <math.h>
 
