@@ -12,9 +12,15 @@
 /* Says that a loop's rounds do not depend on each other, although `to` may be one of the inputs. */
 #ifdef __clang__
 #define OZ_ROUNDS_INDEPENDENT
+#define OZ_NOT_UNROLLED
 #else
 #define OZ_ROUNDS_INDEPENDENT _Pragma("GCC ivdep")
+#define OZ_NOT_UNROLLED       _Pragma("GCC unroll 1")
 #endif
+/* Partial sums (maxima, ...) of a row: element i goes to number i % OZ_LANES. A loop over them is
+ * given to the compiler as one, which then keeps them in vector registers. */
+enum { OZ_LANES = 8 };
+#define OZ_EACH_LANE(k) OZ_NOT_UNROLLED for (int k = 0; k < OZ_LANES; k++)
 
 /* to[i] = f(from[i]); state is the node's. `to` may be `from`. */
 typedef void oz_unary_kernel(void *to, const void *from, int64_t n, const void *state);
