@@ -37,8 +37,7 @@ typedef void oz_binary_kernel(void *to, const void *a, const void *b, int64_t n,
         (void)state;                                                                               \
         R *to = to_;                                                                               \
         const T *from = from_;                                                                     \
-        OZ_EACH(i, n)                                                                              \
-        {                                                                                          \
+        OZ_EACH (i, n) {                                                                           \
             const T x = from[i];                                                                   \
             to[i] = (R)(expression);                                                               \
         }                                                                                          \
@@ -53,23 +52,20 @@ typedef void oz_binary_kernel(void *to, const void *a, const void *b, int64_t n,
         const A *a = a_;                                                                           \
         const B *b = b_;                                                                           \
         if (a_moves && b_moves) {                                                                  \
-            OZ_EACH(i, n)                                                                          \
-            {                                                                                      \
+            OZ_EACH (i, n) {                                                                       \
                 const A x = a[i];                                                                  \
                 const B y = b[i];                                                                  \
                 to[i] = (R)(expression);                                                           \
             }                                                                                      \
         } else if (a_moves) {                                                                      \
             const B y = b[0];                                                                      \
-            OZ_EACH(i, n)                                                                          \
-            {                                                                                      \
+            OZ_EACH (i, n) {                                                                       \
                 const A x = a[i];                                                                  \
                 to[i] = (R)(expression);                                                           \
             }                                                                                      \
         } else if (b_moves) {                                                                      \
             const A x = a[0];                                                                      \
-            OZ_EACH(i, n)                                                                          \
-            {                                                                                      \
+            OZ_EACH (i, n) {                                                                       \
                 const B y = b[i];                                                                  \
                 to[i] = (R)(expression);                                                           \
             }                                                                                      \
@@ -77,8 +73,7 @@ typedef void oz_binary_kernel(void *to, const void *a, const void *b, int64_t n,
             const A x = a[0];                                                                      \
             const B y = b[0];                                                                      \
             const R same = (R)(expression);                                                        \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = same;                                                                          \
+            OZ_EACH (i, n) to[i] = same;                                                           \
         }                                                                                          \
     }
 

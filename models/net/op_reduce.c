@@ -55,11 +55,12 @@ typedef void end_kernel(void *to, const void *part, int64_t n, double count, con
             return short_row;                                                                      \
         }                                                                                          \
         for (int k = 0; k < LANES; k++) lane[k] = (nothing);                                       \
-        for (; i + LANES <= n; i += LANES) OZ_EACH_LANE(k)                                         \
-            {                                                                                      \
+        for (; i + LANES <= n; i += LANES) {                                                       \
+            OZ_EACH_LANE (k) {                                                                     \
                 const T x = from[i + k];                                                           \
                 lane[k] = name##_pair(lane[k], (P)(map));                                          \
             }                                                                                      \
+        }                                                                                          \
         for (; i < n; i++) {                                                                       \
             const T x = from[i];                                                                   \
             lane[i % LANES] = name##_pair(lane[i % LANES], (P)(map));                              \
@@ -74,14 +75,15 @@ typedef void end_kernel(void *to, const void *part, int64_t n, double count, con
         (void)shift;                                                                               \
         P *part = part_;                                                                           \
         const T *from = from_;                                                                     \
-        if (side_by_side) OZ_EACH(j, n)                                                            \
-            {                                                                                      \
+        if (side_by_side) {                                                                        \
+            OZ_EACH (j, n) {                                                                       \
                 const T x = from[j];                                                               \
                 part[j] = name##_pair(part[j], (P)(map));                                          \
             }                                                                                      \
-        else                                                                                       \
+        } else {                                                                                   \
             for (int64_t j = 0; j < n; j++)                                                        \
                 part[j] = name##_pair(part[j], name##_row(from + j * run, run));                   \
+        }                                                                                          \
     }
 
 /* name, type */

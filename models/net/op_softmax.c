@@ -48,8 +48,11 @@ static void exps_f64(double *to, const double *from, int64_t n)
         T lane[LANES];                                                                             \
         for (int k = 0; k < LANES; k++) lane[k] = -(T)INFINITY;                                    \
         int64_t i = 0;                                                                             \
-        for (; i + LANES <= n; i += LANES) OZ_EACH_LANE(k)                                         \
-        lane[k] = from[i + k] > lane[k] ? from[i + k] : lane[k];                                   \
+        for (; i + LANES <= n; i += LANES) {                                                       \
+            OZ_EACH_LANE (k) {                                                                     \
+                lane[k] = from[i + k] > lane[k] ? from[i + k] : lane[k];                           \
+            }                                                                                      \
+        }                                                                                          \
         for (; i < n; i++) lane[0] = from[i] > lane[0] ? from[i] : lane[0];                        \
         T max = lane[0];                                                                           \
         for (int k = 1; k < LANES; k++) max = lane[k] > max ? lane[k] : max;                       \
@@ -59,8 +62,11 @@ static void exps_f64(double *to, const double *from, int64_t n)
     {                                                                                              \
         T lane[LANES] = {0};                                                                       \
         int64_t i = 0;                                                                             \
-        for (; i + LANES <= n; i += LANES) OZ_EACH_LANE(k)                                         \
-        lane[k] += from[i + k];                                                                    \
+        for (; i + LANES <= n; i += LANES) {                                                       \
+            OZ_EACH_LANE (k) {                                                                     \
+                lane[k] += from[i + k];                                                            \
+            }                                                                                      \
+        }                                                                                          \
         for (; i < n; i++) lane[i % LANES] += from[i];                                             \
         return sum_of_lanes_##name(lane);                                                          \
     }                                                                                              \
@@ -83,7 +89,8 @@ static void exps_f64(double *to, const double *from, int64_t n)
                 const T max = row_max_##name(x, size), log_sum = log(sum);                         \
                 for (int64_t i = 0; i < size; i++) y[i] = x[i] - max - log_sum;                    \
             } else {                                                                               \
-                for (int64_t i = 0; i < size; i++) y[i] = y[i] / sum;                              \
+                const T one_by = 1 / sum;                                                          \
+                for (int64_t i = 0; i < size; i++) y[i] = y[i] * one_by;                           \
             }                                                                                      \
         }                                                                                          \
     }                                                                                              \
@@ -109,14 +116,14 @@ static void exps_f64(double *to, const double *from, int64_t n)
             for (int k = 0; k < LANES; k++) of_row[k] = lane[k][j];                                \
             sum[j] = sum_of_lanes_##name(of_row);                                                  \
         }                                                                                          \
-        for (int64_t j = 0; is_log && j < n; j++) sum[j] = log(sum[j]);                            \
+        for (int64_t j = 0; j < n; j++) sum[j] = is_log ? log(sum[j]) : 1 / sum[j];                \
         for (int64_t d = 0; d < shape->size; d++) {                                                \
             const T *x = from + d * shape->inner;                                                  \
             T *y = to + d * shape->inner;                                                          \
             if (is_log)                                                                            \
                 for (int64_t j = 0; j < n; j++) y[j] = x[j] - max[j] - sum[j];                     \
             else                                                                                   \
-                for (int64_t j = 0; j < n; j++) y[j] = y[j] / sum[j];                              \
+                for (int64_t j = 0; j < n; j++) y[j] = y[j] * sum[j];                              \
         }                                                                                          \
     }                                                                                              \
     static void softmax_##name(T *to, const T *from, const struct softmax_shape *shape,            \
