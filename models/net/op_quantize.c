@@ -45,11 +45,17 @@ typedef void linear_kernel(void *to, const void *from, int64_t n, const float *s
         const float of_all = scale[0];                                                             \
         const Q at = zero[0];                                                                      \
         if (zero_moves) {                                                                          \
-            OZ_EACH(i, n) { QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / scale[i], zero[i]) } \
+            OZ_EACH (i, n) {                                                                       \
+                QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / scale[i], zero[i])               \
+            }                                                                                      \
         } else if (scale_moves) {                                                                  \
-            OZ_EACH(i, n) { QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / scale[i], at) }      \
+            OZ_EACH (i, n) {                                                                       \
+                QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / scale[i], at)                    \
+            }                                                                                      \
         } else {                                                                                   \
-            OZ_EACH(i, n) { QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / of_all, at) }        \
+            OZ_EACH (i, n) {                                                                       \
+                QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / of_all, at)                      \
+            }                                                                                      \
         }                                                                                          \
     }
 QUANTIZE(quantize_f32_u8, float, uint8_t, 0, UINT8_MAX)
@@ -67,14 +73,11 @@ QUANTIZE(quantize_i32_i8, int32_t, int8_t, INT8_MIN, INT8_MAX)
         const float of_all = scale[0];                                                             \
         const W at = zero[0];                                                                      \
         if (zero_moves) {                                                                          \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = (float)((W)from[i] - (W)zero[i]) * scale[i];                                   \
+            OZ_EACH (i, n) to[i] = (float)((W)from[i] - (W)zero[i]) * scale[i];                    \
         } else if (scale_moves) {                                                                  \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = (float)((W)from[i] - at) * scale[i];                                           \
+            OZ_EACH (i, n) to[i] = (float)((W)from[i] - at) * scale[i];                            \
         } else {                                                                                   \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = (float)((W)from[i] - at) * of_all;                                             \
+            OZ_EACH (i, n) to[i] = (float)((W)from[i] - at) * of_all;                              \
         }                                                                                          \
     }
 DEQUANTIZE(dequantize_u8, uint8_t, int32_t)
