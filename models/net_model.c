@@ -315,6 +315,9 @@ static enum oz_status prepare(struct oz_net_model *model, const struct oz_model_
     OZ_TRY(plan_tile(model, err));
     OZ_TRY(find_outputs(model, err));
     lay_scratch(model);
+    if (model->scratch_bytes > OZ_NET_SCRATCH_BYTES_MAX)
+        OZ_FAIL(err, OZ_MODEL, "scoring %u rows takes %zu MiB of memory, up to %d are served",
+                model->plan_rows, model->scratch_bytes >> 20, OZ_NET_SCRATCH_BYTES_MAX >> 20);
     return model->tile_rows > 1 ? oz_net_model_probe(model, err) : OZ_OK;
 }
 
