@@ -233,6 +233,10 @@ static enum oz_status choose_rows(struct oz_net_model *model, struct oz_arena *t
             oz_arena_printf(&model->arena, "it does not take several: %.200s", why.message);
         return model->why_one ? OZ_OK : oz_no_memory(err);
     }
+    if (more.memory_bytes > OZ_NET_SCRATCH_BYTES_MAX / 2) {
+        model->why_one = "several take too much memory";
+        return OZ_OK;
+    }
     model->why_one = not_by_row(model, &few, FEW, &few, FEW);
     if (!model->why_one) model->why_one = not_by_row(model, &more, MORE, &few, FEW);
     if (model->why_one) return OZ_OK;
