@@ -1,5 +1,5 @@
-/* Proves that rows of a CSV file are read as RFC 4180 has them, with the line that each begins at, and
- * that what is no such file is told with its line. How: tables as text, and the cells that they
+/* Proves that rows of a CSV file are read as RFC 4180 has them, with the line that each begins at,
+ * and that what is no such file is told with its line. How: tables as text, and the cells that they
  * have, both written by hand; what is written for a cell reads back as that cell. */
 #include <setjmp.h>
 #include <stdarg.h>
