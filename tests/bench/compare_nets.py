@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Nets, ours beside ONNX Runtime: compare_nets.py FOLDER BENCH_NETS [--rounds N] [--ms N] [--only PART]
 
-FOLDER is make_nets.py's. One thread each: ONNX Runtime with intra_op and inter_op threads 1, sequential,
+FOLDER is make_bench_nets.py's. One thread each: ONNX Runtime with intra_op and inter_op threads 1, sequential,
 spinning off, inputs and outputs bound once (IO binding), called from Python below its own wrapper; what
 such a call costs by itself is the line of the net that does nothing, for both. Ours is bench_nets: the
 net as it is (`net`) and the engine's call with its columns of doubles (`model`). Rounds are interleaved,
