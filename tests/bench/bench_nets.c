@@ -5,8 +5,8 @@
  *     net A B C ... model A B C ...
  * `net` is models/net with tensors of floats, as another runtime would be called; `model` is the
  * public call of models/model.h, from columns of doubles to scores, as the engine makes it. A
- * sample is the thread's CPU time over as many calls as take some milliseconds. A file is loaded and planned once
- * for each batch. */
+ * sample is the thread's CPU time over as many calls as take some milliseconds. A file is loaded
+ * and planned once for each batch. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,9 +154,9 @@ static void run_model(struct subject *s)
 
 static double run_ns(struct subject *s, void (*run)(struct subject *), size_t n_calls)
 {
-    double start = now_ns();
+    double start = now_ns(CLOCK_THREAD_CPUTIME_ID);
     for (size_t i = 0; i < n_calls; i++) run(s);
-    return now_ns() - start;
+    return now_ns(CLOCK_THREAD_CPUTIME_ID) - start;
 }
 
 static void print_samples(struct subject *s, void (*run)(struct subject *), double for_ns)
