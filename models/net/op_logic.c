@@ -107,7 +107,8 @@ static enum oz_status run_is_inf(struct oz_exec *exec, const struct oz_node *nod
 
 /* ---- Where ---- */
 
-/* to[i] = is[i] ? a[i] : b[i]; a side that does not move is one element. Texts share their bytes. */
+/* to[i] = is[i] ? a[i] : b[i]; a side that does not move is one element. Texts share their bytes.
+ * */
 typedef void where_kernel(void *to, const uint8_t *is, const void *a, const void *b, int64_t n,
                           bool a_moves, bool b_moves);
 

@@ -37,8 +37,12 @@ LISTED = {
 TYPES = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL,
          TensorProto.UINT8, TensorProto.INT8, TensorProto.STRING, TensorProto.UNDEFINED}
 OPSETS = range(7, 25)
-# Listed, and still refused: each with the reason that users are told.
-SHORT = {}
+# Listed, and still refused.
+SHORT = {"test_scan_sum": "Scan of opset 8 scans a batch of sequences, from 9 on one"}
+# Cases whose expected values are rough themselves: compared within the suite's own 1e-3.
+ROUGH = {f"test_{window}window{symmetric}_expanded": "its graph takes pi to be 3.14159"
+         for window in ("blackman", "hamming", "hann") for symmetric in ("", "_symmetric")}
+ROUGH["test_averagepool_2d_ceil_last_window_starts_on_pad"] = "its values have four digits"
 SUITES = [("opset 17", pathlib.Path("/usr/share/libonnx-testdata/data")),
           ("opset 24", pathlib.Path(onnx.__file__).parent / "backend/test/data")]
 FOLDERS = ["node", "simple", "pytorch-converted", "pytorch-operator"]
@@ -98,10 +102,17 @@ class Facts:
 
 
 def run(tool, cases):
-    """Outcomes by folder; a case that ends the tool is a crash."""
+    """Outcomes by folder."""
+    rough = [case for case in cases if case.name in ROUGH]
+    return (run_within(tool, [case for case in cases if case.name not in ROUGH], "1e-5")
+            | run_within(tool, rough, "1e-3"))
+
+
+def run_within(tool, cases, rtol):
+    """A case that ends the tool is a crash."""
     outcomes, left = {}, list(cases)
     while left:
-        done = subprocess.run([tool, *map(str, left)], capture_output=True, text=True, timeout=1200)
+        done = subprocess.run([tool, "--rtol", rtol, *map(str, left)], capture_output=True, text=True, timeout=1200)
         lines = done.stdout.split("\n")[:-1]
         for case, line in zip(left, lines):
             outcomes[case] = tuple(line.split("\t")[1:3])

@@ -3,10 +3,11 @@
  * How: the model is read, compiled, planned for the inputs' shapes (of small vectors the values
  * too, as they may be shapes) and run twice, the second time in memory full of other bytes; outputs
  * are compared by type, shape and value: integers and texts exactly, floats within
- * |got - expected| <= ATOL + RTOL * |expected|, and both runs with each other to the bit.
+ * |got - expected| <= 1e-5 + RTOL * |expected|, and both runs with each other to the bit.
  *
- * Usage: run_onnx_cases FOLDER...   Prints a line for each: name, tab, pass | refused | wrong, tab,
- * why. Exit 0 whatever came of them: judging is check_suite.py's. */
+ * Usage: run_onnx_cases [--rtol RTOL] FOLDER...   RTOL is 1e-5 when not given. Prints a line for each
+ * folder: name, tab, pass | refused | wrong, tab, why. Exit 0 whatever came of them: judging is
+ * check_suite.py's. */
 #include <dirent.h>
 #include <math.h>
 #include <stdarg.h>
@@ -17,9 +18,10 @@
 #include "models/net/exec.h"
 #include "models/onnx/onnx_reader.h"
 
-#define RTOL 1e-5
 #define ATOL 1e-5
 enum { KNOWN_ELEMENTS_MAX = 64, PATH_BYTES = 2048, REASON_BYTES = 1024, ARGS_MAX = 256 };
+
+static double rtol = 1e-5;
 
 struct one_case {
     const char *folder;
@@ -92,7 +94,7 @@ static enum outcome read_tensors(struct one_case *c, const char *set, const char
 static bool is_same_float(double got, double expected)
 {
     if (isnan(expected) || isinf(expected)) return isnan(expected) ? isnan(got) : got == expected;
-    return fabs(got - expected) <= ATOL + RTOL * fabs(expected);
+    return fabs(got - expected) <= ATOL + rtol * fabs(expected);
 }
 
 static bool is_same_element(const struct oz_tensor *got, const struct oz_tensor *expected,
@@ -182,7 +184,9 @@ int main(int argc, char **argv)
 {
     static const char *const words[] = {"pass", "refused", "wrong"};
     static struct one_case c;
-    for (int i = 1; i < argc; i++) {
+    int first = 1;
+    if (argc > 2 && !strcmp(argv[1], "--rtol")) rtol = atof(argv[2]), first = 3;
+    for (int i = first; i < argc; i++) {
         memset(&c, 0, sizeof c);
         c.folder = argv[i];
         oz_net_init(&c.net);
