@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Nets, ours beside ONNX Runtime: compare_nets.py FOLDER BENCH_NETS [--rounds N] [--ms N] [--only PART]
 
-FOLDER is make_nets.py's. One thread each: ONNX Runtime with intra_op and inter_op threads 1, sequential,
+FOLDER is make_bench_nets.py's. One thread each: ONNX Runtime with intra_op and inter_op threads 1, sequential,
 spinning off, inputs and outputs bound once (IO binding), called from Python below its own wrapper; what
 such a call costs by itself is the line of the net that does nothing, for both. Ours is bench_nets: the
 net as it is (`net`) and the engine's call with its columns of doubles (`model`). Rounds are interleaved,
-so that both meet the same hour of the machine; a figure is the best sample of all rounds, with the
-median in brackets. The ratio is ONNX Runtime's time over that of `net`, best over best."""
+so that both meet the same hour of the machine; times are CPU times of the calling thread, which nobody
+else's work counts into. A figure is the best sample of all rounds, with the median in brackets. The ratio is ONNX Runtime's time over that of `net`, best over best."""
 import argparse
 import os
 import pathlib
@@ -44,10 +44,10 @@ class Runtime:
 
     def run_ns(self, n_calls):
         call, bound = self.call, self.bound
-        start = time.perf_counter_ns()
+        start = time.thread_time_ns()
         for _ in range(n_calls):
             call(bound, None)
-        return time.perf_counter_ns() - start
+        return time.thread_time_ns() - start
 
     def samples(self, for_ms):
         n_calls = 1
@@ -97,7 +97,7 @@ def main():
     parser.add_argument("--only", default="")
     args = parser.parse_args()
     ours, worst = Ours(args.bench_nets), {}
-    print(f"one thread; us per call, best [median] of {args.rounds} rounds of {args.ms:g} ms; ONNX Runtime "
+    print(f"one thread; us of CPU per call, best [median] of {args.rounds} rounds of {args.ms:g} ms; ONNX Runtime "
           f"{ort.__version__}\n{'net':26} {'batch':>5} {'ours, net':>21} {'ours, model':>21} "
           f"{'ONNX Runtime':>21} {'GFLOP/s':>7} {'theirs':>7} {'ratio':>6}")
     for line in (args.folder / "nets.txt").read_text().splitlines():

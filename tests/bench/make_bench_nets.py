@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the nets of `bench nets` with PyTorch: make_nets.py FOLDER (needs requirements-nets.txt).
+"""Makes the nets of `bench nets` with PyTorch: make_bench_nets.py FOLDER (needs requirements-nets.txt).
 
 Random weights: how long a net takes does not depend on them. FOLDER/nets.txt has a line for each:
 name, file, the shape of one row, and the floating-point operations of one row: two for each
