@@ -228,8 +228,8 @@ enum oz_status oz_net_model_describe(struct oz_net_model *model, struct oz_model
     info->run_bytes = model->scratch_bytes;
     info->tile_rows = model->tile_rows;
     info->why_one = model->why_one;
-    info->kernels = oz_arena_printf(&model->arena, "%s: %s", oz_net_kernels()->isa,
-                                    oz_net_kernels_reason());
+    info->kernels =
+        oz_arena_printf(&model->arena, "%s: %s", oz_net_kernels()->isa, oz_net_kernels_reason());
     if (!info->kernels) return oz_no_memory(err);
     info->tolerance = 1e-5;
     return OZ_OK;

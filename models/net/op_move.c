@@ -369,8 +369,55 @@ static enum oz_status run_trilu(struct oz_exec *exec, const struct oz_node *node
     return OZ_OK;
 }
 
+/* ---- ReverseSequence ---- */
+
+static enum oz_status compile_reverse(struct oz_net *net, struct oz_node *node,
+                                      struct oz_error *err)
+{
+    int64_t *time_axis = oz_node_state(net, node, sizeof *time_axis), batch_axis;
+    if (!time_axis) return oz_no_memory(err);
+    OZ_TRY(oz_attr_i64(node, "time_axis", 0, time_axis, err));
+    OZ_TRY(oz_attr_i64(node, "batch_axis", 1, &batch_axis, err));
+    if (batch_axis < 0 || batch_axis > 1 || *time_axis != 1 - batch_axis)
+        OZ_FAIL(err, OZ_MODEL, "its axes of batch and time are %lld and %lld, expected 0 and 1",
+                (long long)batch_axis, (long long)*time_axis);
+    return OZ_OK;
+}
+
+/* The first len[b] steps of sequence b backward, the others as they are. */
+static enum oz_status run_reverse(struct oz_exec *exec, const struct oz_node *node,
+                                  struct oz_error *err)
+{
+    const struct oz_tensor *x = oz_exec_in(exec, node, 0), *len = oz_exec_in(exec, node, 1);
+    size_t time_axis = (size_t) * (const int64_t *)node->state, batch_axis = 1 - time_axis;
+    struct oz_tensor *y;
+    if (x->rank < 2)
+        OZ_FAIL(err, OZ_MODEL, "its input is of rank %u, expected 2 at least", x->rank);
+    if (len->dtype != OZ_DTYPE_I64 || len->rank != 1 ||
+        (len->n != x->dim[batch_axis] && !oz_exec_is_loose(exec, node)))
+        OZ_FAIL(err, OZ_MODEL, "its lengths are not one int64 for each of %lld sequences",
+                (long long)x->dim[batch_axis]);
+    OZ_TRY(oz_exec_out(exec, node, 0, (enum oz_dtype)x->dtype, x->rank, x->dim, &y, err));
+    if (!y->data) return OZ_OK;
+    int64_t n_steps = x->dim[time_axis], inner = oz_tensor_count(x, 2, x->rank);
+    int64_t step = time_axis == 0 ? x->dim[1] * inner : inner;
+    int64_t sequence = time_axis == 0 ? inner : n_steps * inner;
+    size_t run_bytes = (size_t)inner * oz_dtype_bytes((enum oz_dtype)x->dtype);
+    for (int64_t b = 0; b < len->n; b++) {
+        int64_t n = len->i64[b];
+        if (n < 0 || n > n_steps)
+            OZ_FAIL(err, OZ_MODEL, "length %lld of a sequence of %lld", (long long)n,
+                    (long long)n_steps);
+        for (int64_t t = 0; t < n_steps && run_bytes; t++)
+            memcpy(at(y, b * sequence + t * step),
+                   at(x, b * sequence + (t < n ? n - 1 - t : t) * step), run_bytes);
+    }
+    return OZ_OK;
+}
+
 const struct oz_op oz_ops_move[] = {
     {"Concat", OZ_DOMAIN_ONNX, 4, 1, OZ_NET_NODE_ARGS_MAX, 1, 1, compile_concat, NULL, run_concat},
+    {"ReverseSequence", OZ_DOMAIN_ONNX, 10, 2, 2, 1, 1, compile_reverse, NULL, run_reverse},
     {"Slice", OZ_DOMAIN_ONNX, 1, 1, 5, 1, 1, compile_slice, NULL, run_slice},
     {"Split", OZ_DOMAIN_ONNX, 2, 1, 2, 1, SPLIT_MAX, compile_split, NULL, run_split},
     {"Transpose", OZ_DOMAIN_ONNX, 1, 1, 1, 1, 1, compile_transpose, NULL, run_transpose},

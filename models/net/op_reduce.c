@@ -1,9 +1,10 @@
 /* Reduce*: one body for all of them and all their forms.
  *
  * Neighbouring dimensions that are both reduced or both kept are one. Then either the innermost is
- * reduced, and an output is made of runs of memory; or it is kept, and neighbouring outputs are made
- * side by side. Up to BLOCK outputs are made at once. Which of the two depends on the axes alone, not on sizes, and in each the
- * elements of one output join in one fixed order: so an output's bits do not depend on the batch.
+ * reduced, and an output is made of runs of memory; or it is kept, and neighbouring outputs are
+ * made side by side, up to BLOCK at once. Which of the two depends on the axes alone, not on sizes,
+ * and in each the elements of one output join in one fixed order: so an output's bits do not depend
+ * on the batch.
  * Sums of floats are added in double, those of integers in 64 bits that wrap around, then in the
  * type. Of nothing: a sum is 0, a product 1, a mean NaN (of integers 0), a maximum -infinity or the
  * type's lowest, a minimum the other end. Maxima and minima with a NaN are NaN. */

@@ -26,7 +26,7 @@ LISTED = {
         Mul Div Pow Mod Neg Abs Sign Sqrt Exp Log Reciprocal Floor Ceil Round Max Min Mean Sum Sin Cos Equal Less
         Greater LessOrEqual GreaterOrEqual And Or Xor Not Where IsNaN IsInf Cast CastLike Constant ConstantOfShape
         Shape Size Identity Dropout Reshape Flatten Transpose Squeeze Unsqueeze Expand Tile Concat Split Slice
-        Gather GatherElements GatherND ScatterElements ScatterND Compress NonZero OneHot EyeLike Range Trilu TopK
+        ReverseSequence Gather GatherElements GatherND ScatterElements ScatterND Compress NonZero OneHot EyeLike Range Trilu TopK
         ArgMax ArgMin CumSum ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2
         ReduceSumSquare ReduceLogSum ReduceLogSumExp QuantizeLinear DequantizeLinear DynamicQuantizeLinear
         MatMulInteger QLinearMatMul""".split(),
