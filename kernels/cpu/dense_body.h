@@ -53,6 +53,11 @@ tile(const int R, const int P, const int V, const bool is_packed, const struct b
         }
     const size_t k = b->k, lda = b->lda, ldw = b->ldw, panel_step = b->panel_step;
     const oz_vm some = b->some;
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+        for (int v = 0; v < N; v += 16 / OZ_LANES)
+            __builtin_prefetch(c + (size_t)(R + r) * b->ldc + v * OZ_LANES, 1);
     for (size_t i = 0; i < k; i++, w += ldw, a++) {
         oz_vf row[TILE_VECTORS_MAX];
 #pragma GCC unroll 16

@@ -4,6 +4,7 @@
  * Gemm's alpha goes into the weights, and its beta * C is where the chains of sums begin, so that
  * one product gives the result and a row of it never depends on the others. */
 #include "models/net/op_tables.h"
+#include "kernels/cpu/blas.h"
 #include "models/net/elementwise.h"
 #include "models/net/matmul_shape.h"
 #include "models/net/matrix_product.h"
@@ -13,6 +14,7 @@ struct product_state {
     float alpha, beta;
     bool a_turned, b_turned;
     const float *packed; /* alpha * b, or NULL */
+    bool a_is_constant;
 };
 
 static struct oz_matrix matrix_of(const struct oz_tensor *tensor, bool is_turned)
@@ -48,6 +50,16 @@ static enum oz_status prepare(struct oz_net *net, struct oz_node *node, struct o
     const struct oz_tensor *b = oz_node_constant(net, node, 1);
     if (!b || b->dtype != OZ_DTYPE_F32 || b->rank != 2) return OZ_OK;
     return oz_dense_pack(net, b, state->b_turned, state->alpha, &state->packed, err);
+}
+
+/* Weights are packed. For other matrices OpenBLAS is made ready, while loading. */
+static enum oz_status prepare_matmul(struct oz_net *net, struct oz_node *node, struct oz_error *err)
+{
+    struct product_state *state = node->state;
+    OZ_TRY(prepare(net, node, err));
+    state->a_is_constant = oz_node_constant(net, node, 0) != NULL;
+    if (!state->packed) oz_blas_open();
+    return OZ_OK;
 }
 
 struct gemm {
@@ -232,6 +244,9 @@ static void matmul_at(const struct product_state *state, const struct oz_matmul 
     void *y_at = (char *)y->data + at->y * m * n * bytes;
     if (state->packed)
         oz_net_kernels()->dense_f32_packed(m, n, k, a_at, k, state->packed, NULL, 0, NULL, y_at, n);
+    else if (a->dtype == OZ_DTYPE_F32 && (s->has_batches || state->a_is_constant) &&
+             oz_blas_is_faster(m, n, k))
+        oz_blas_f32_product(m, n, k, a_at, b_at, y_at);
     else
         oz_matrix_product((enum oz_dtype)a->dtype, m, n, k, a_at, b_at, y_at);
 }
@@ -255,6 +270,6 @@ static enum oz_status run_matmul(struct oz_exec *exec, const struct oz_node *nod
 
 const struct oz_op oz_ops_product[] = {
     {"Gemm", OZ_DOMAIN_ONNX, 7, 2, 3, 1, 1, compile_gemm, prepare, run_gemm},
-    {"MatMul", OZ_DOMAIN_ONNX, 1, 2, 2, 1, 1, compile_matmul, prepare, run_matmul},
+    {"MatMul", OZ_DOMAIN_ONNX, 1, 2, 2, 1, 1, compile_matmul, prepare_matmul, run_matmul},
     {.name = NULL},
 };
