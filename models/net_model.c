@@ -233,6 +233,10 @@ static enum oz_status choose_rows(struct oz_net_model *model, struct oz_arena *t
             oz_arena_printf(&model->arena, "it does not take several: %.200s", why.message);
         return model->why_one ? OZ_OK : oz_no_memory(err);
     }
+    if (more.memory_bytes > OZ_NET_SCRATCH_BYTES_MAX / 2) {
+        model->why_one = "several take too much memory";
+        return OZ_OK;
+    }
     model->why_one = not_by_row(model, &few, FEW, &few, FEW);
     if (!model->why_one) model->why_one = not_by_row(model, &more, MORE, &few, FEW);
     if (model->why_one) return OZ_OK;
@@ -315,6 +319,9 @@ static enum oz_status prepare(struct oz_net_model *model, const struct oz_model_
     OZ_TRY(plan_tile(model, err));
     OZ_TRY(find_outputs(model, err));
     lay_scratch(model);
+    if (model->scratch_bytes > OZ_NET_SCRATCH_BYTES_MAX)
+        OZ_FAIL(err, OZ_MODEL, "scoring %u rows takes %zu MiB of memory, up to %d are served",
+                model->plan_rows, model->scratch_bytes >> 20, OZ_NET_SCRATCH_BYTES_MAX >> 20);
     return model->tile_rows > 1 ? oz_net_model_probe(model, err) : OZ_OK;
 }
 

@@ -10,12 +10,13 @@
  * Layout of the scratch, each part aligned to 64 bytes: the memory of a run, one buffer per input,
  * the tensors, the numbers of the tile's rows.
  * Threads: immutable after oz_net_model_new(). Ownership: it takes the net. Limits: the number of
- * features and scores as in models/model.h. */
+ * features and scores as in models/model.h, and the scratch. */
 #ifndef OZ_MODELS_NET_MODEL_H
 #define OZ_MODELS_NET_MODEL_H
 #include "models/model.h"
 #include "models/net/exec.h"
 
+enum { OZ_NET_SCRATCH_BYTES_MAX = 1 << 30 };
 enum { OZ_NET_TILE_BYTES = 512 << 10, OZ_NET_TILE_ROWS_MIN = 16, OZ_NET_TILE_ROWS_MAX = 512 };
 
 struct oz_net_input {

@@ -40,12 +40,16 @@ static bool may_go_in(const struct oz_net_run *run, size_t row)
 
 /* ---- columns to tensors */
 
+enum { GATHER_ROWS = 16 }; /* what is written to at a time stays in the nearest cache */
+
 /* An input's buffer is [n x width]; each of its features is a column of it. */
 #define GATHER(type, member)                                                                       \
-    for (uint32_t k = 0; k < in->width; k++) {                                                     \
-        type *to = (type *)buffer + k;                                                             \
-        for (size_t r = 0; r < n; r++) to[r * in->width] = (type)column[k].member[row[r]];         \
-    }
+    for (size_t at = 0; at < n; at += GATHER_ROWS)                                                 \
+        for (uint32_t k = 0; k < in->width; k++) {                                                 \
+            type *to = (type *)buffer + k;                                                         \
+            size_t end = OZ_MIN(at + GATHER_ROWS, n);                                              \
+            for (size_t r = at; r < end; r++) to[r * in->width] = (type)column[k].member[row[r]];  \
+        }
 
 static void gather(const struct oz_net_run *run, const struct oz_net_input *in, const uint32_t *row,
                    size_t n, void *buffer)

@@ -2,8 +2,8 @@
 #include <string.h>
 
 /* A convolution is a product of the weights with the input as the taps see it: one row for every
- * channel and tap, one column for every place. Only so many columns are made at once as fit into the
- * cache. A transposed convolution is the product of its weights with the input itself; its rows
+ * channel and tap, one column for every place. Only so many columns are made at once as fit into
+ * the cache. A transposed convolution is the product of its weights with the input itself; its rows
  * (output channel and tap) are then added where the taps lie.
  * How the columns are cut depends on one row's sizes only, never on how many rows there are. */
 

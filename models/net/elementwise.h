@@ -12,9 +12,15 @@
 /* Says that a loop's rounds do not depend on each other, although `to` may be one of the inputs. */
 #ifdef __clang__
 #define OZ_ROUNDS_INDEPENDENT
+#define OZ_NOT_UNROLLED
 #else
 #define OZ_ROUNDS_INDEPENDENT _Pragma("GCC ivdep")
+#define OZ_NOT_UNROLLED       _Pragma("GCC unroll 1")
 #endif
+/* Partial sums (maxima, ...) of a row: element i goes to number i % OZ_LANES. A loop over them is
+ * given to the compiler as one, which then keeps them in vector registers. */
+enum { OZ_LANES = 8 };
+#define OZ_EACH_LANE(k) OZ_NOT_UNROLLED for (int k = 0; k < OZ_LANES; k++)
 
 /* to[i] = f(from[i]); state is the node's. `to` may be `from`. */
 typedef void oz_unary_kernel(void *to, const void *from, int64_t n, const void *state);
@@ -31,8 +37,7 @@ typedef void oz_binary_kernel(void *to, const void *a, const void *b, int64_t n,
         (void)state;                                                                               \
         R *to = to_;                                                                               \
         const T *from = from_;                                                                     \
-        OZ_EACH(i, n)                                                                              \
-        {                                                                                          \
+        OZ_EACH (i, n) {                                                                           \
             const T x = from[i];                                                                   \
             to[i] = (R)(expression);                                                               \
         }                                                                                          \
@@ -47,23 +52,20 @@ typedef void oz_binary_kernel(void *to, const void *a, const void *b, int64_t n,
         const A *a = a_;                                                                           \
         const B *b = b_;                                                                           \
         if (a_moves && b_moves) {                                                                  \
-            OZ_EACH(i, n)                                                                          \
-            {                                                                                      \
+            OZ_EACH (i, n) {                                                                       \
                 const A x = a[i];                                                                  \
                 const B y = b[i];                                                                  \
                 to[i] = (R)(expression);                                                           \
             }                                                                                      \
         } else if (a_moves) {                                                                      \
             const B y = b[0];                                                                      \
-            OZ_EACH(i, n)                                                                          \
-            {                                                                                      \
+            OZ_EACH (i, n) {                                                                       \
                 const A x = a[i];                                                                  \
                 to[i] = (R)(expression);                                                           \
             }                                                                                      \
         } else if (b_moves) {                                                                      \
             const A x = a[0];                                                                      \
-            OZ_EACH(i, n)                                                                          \
-            {                                                                                      \
+            OZ_EACH (i, n) {                                                                       \
                 const B y = b[i];                                                                  \
                 to[i] = (R)(expression);                                                           \
             }                                                                                      \
@@ -71,8 +73,7 @@ typedef void oz_binary_kernel(void *to, const void *a, const void *b, int64_t n,
             const A x = a[0];                                                                      \
             const B y = b[0];                                                                      \
             const R same = (R)(expression);                                                        \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = same;                                                                          \
+            OZ_EACH (i, n) to[i] = same;                                                           \
         }                                                                                          \
     }
 

@@ -92,7 +92,7 @@ enum oz_status oz_compile_axis(struct oz_net *net, struct oz_node *node, int64_t
                                struct oz_error *err)
 {
     int64_t *axis = oz_node_state(net, node, sizeof *axis);
-    if (!axis) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!axis) return oz_no_memory(err);
     return oz_attr_i64(node, "axis", otherwise, axis, err);
 }
 

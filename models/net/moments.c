@@ -1,7 +1,8 @@
 #include "models/net/moments.h"
 
 /* LANES independent sums are vectors to the compiler. A lane of floats adds no more than
- * WHILE / LANES numbers before it is emptied into a double, which keeps its error at a few units. */
+ * WHILE / LANES numbers before it is emptied into a double, which keeps its error at a few units.
+ */
 enum { LANES = 16, WHILE = 256 };
 
 #define SUM(function, type, term)                                                                  \

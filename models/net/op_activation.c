@@ -37,8 +37,7 @@ static double gelu_tanh(double x)
         const double *from = from_;                                                                \
         (void)alpha;                                                                               \
         (void)beta;                                                                                \
-        OZ_EACH(i, n)                                                                              \
-        {                                                                                          \
+        OZ_EACH (i, n) {                                                                           \
             const double x = from[i];                                                              \
             to[i] = (expression);                                                                  \
         }                                                                                          \
@@ -242,14 +241,12 @@ struct clip_bounds {
         const T *from = from_;                                                                     \
         if (bounds->min) {                                                                         \
             const T min = *(const T *)bounds->min;                                                 \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = from[i] < min ? min : from[i];                                                 \
+            OZ_EACH (i, n) to[i] = from[i] < min ? min : from[i];                                  \
             from = to;                                                                             \
         }                                                                                          \
         if (bounds->max) {                                                                         \
             const T max = *(const T *)bounds->max;                                                 \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = from[i] > max ? max : from[i];                                                 \
+            OZ_EACH (i, n) to[i] = from[i] > max ? max : from[i];                                  \
         }                                                                                          \
     }
 CLIP(f32, float)

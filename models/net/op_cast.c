@@ -1,10 +1,10 @@
-/* Cast and CastLike.
- * Among numbers: floating to integer goes towards zero, with its ends (number_cast.h); integer to
- * a narrower integer keeps the low bits; anything but 0 is true. A text becomes a number when all of
- * it is one, as numpy reads it: blanks around it, "+1", ".5", "1." and "1E5" are fine, "inf" and
- * "nan" in any case for floating types; what is no number is refused when it comes. A number
- * becomes its shortest text that reads back (base/number.h), as the node suite has it; ONNX Runtime
- * writes eight digits. 2.0 is "2", and there are "NaN", "INF" and "-INF". */
+/* Cast and CastLike. Among numbers: floating to integer goes towards zero, with its ends
+ * (number_cast.h); integer to a narrower integer keeps the low bits; anything but 0 is true. A
+ * text becomes a number when all of it is one, as numpy reads it: blanks around it, "+1", ".5",
+ * "1." and "1E5" are fine, "inf" and "nan" in any case for floating types; what is no number is
+ * refused when it comes. A number becomes its shortest text that reads back (base/number.h), as
+ * the node suite has it; ONNX Runtime writes eight digits. 2.0 is "2", and there are "NaN", "INF"
+ * and "-INF". */
 #include "models/net/op_tables.h"
 #include <math.h>
 #include <string.h>
@@ -67,9 +67,9 @@ static bool is_word(const char *s, size_t len, const char *word)
     return true;
 }
 
-/* Writes a number as numpy reads it in the one form that base/number.h reads: no blanks, no plus, no
- * zeros in front, a digit on both sides of a point. 0: it is too long. What is no number in the first
- * place stays none. */
+/* Writes a number as numpy reads it in the one form that base/number.h reads: no blanks, no plus,
+ * no zeros in front, a digit on both sides of a point. 0: it is too long. What is no number in
+ * the first place stays none. */
 static size_t plain_number(const struct oz_str *text, char to[NUMBER_TEXT_BYTES_MAX])
 {
     const char *s = text->data, *end = s + text->len;

@@ -1,5 +1,6 @@
 #include "models/net/op_tables.h"
 #include "models/net/conv.h"
+#include "models/net/op_dense.h"
 
 /* Convolutions, and what fusing makes of one with an activation: the shapes. Float convolutions
  * along one axis (Keras exports those with a second axis of size 1) go to the kernel for them, all
@@ -24,32 +25,11 @@ static enum oz_status compile_common(struct oz_net *net, struct oz_node *node,
     return OZ_OK;
 }
 
-/* Of the fused form: one of the words of OZ_ACT_MAP. */
-static enum oz_status compile_activation(struct oz_node *node, struct oz_activation *ret_act,
-                                         struct oz_error *err)
-{
-    static const char *const words[] = {
-#define X(name, word, alpha, beta) word,
-        OZ_ACT_MAP(X)
-#undef X
-            NULL};
-    static const struct oz_activation acts[] = {
-#define X(name, word, alpha, beta) {OZ_ACT_##name, alpha, beta},
-        OZ_ACT_MAP(X)
-#undef X
-    };
-    int kind;
-    OZ_TRY(oz_attr_choice(node, "activation", words, OZ_ACT_NONE, &kind, err));
-    *ret_act = acts[kind];
-    OZ_TRY(oz_attr_f32(node, "alpha", ret_act->alpha, &ret_act->alpha, err));
-    return oz_attr_f32(node, "beta", ret_act->beta, &ret_act->beta, err);
-}
-
 static enum oz_status conv_compile(struct oz_net *net, struct oz_node *node, struct oz_error *err)
 {
     struct conv *conv = NULL;
     OZ_TRY(compile_common(net, node, &conv, err));
-    if (node->op->domain == OZ_DOMAIN_OURS) OZ_TRY(compile_activation(node, &conv->act, err));
+    if (node->op->domain == OZ_DOMAIN_OURS) OZ_TRY(oz_dense_activation(node, &conv->act, err));
     return OZ_OK;
 }
 

@@ -69,7 +69,7 @@ static enum oz_status compile_constant(struct oz_net *net, struct oz_node *node,
 {
     struct constant *constant = oz_node_state(net, node, sizeof *constant);
     size_t n_found = 0;
-    if (!constant) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!constant) return oz_no_memory(err);
     for (size_t kind = 0; kind < (node->opset < 12 ? VALUE_INT : VALUE_COUNT); kind++) {
         const struct oz_attribute *attribute;
         OZ_TRY(oz_attr_find(node, constant_forms[kind].name, constant_forms[kind].kind, &attribute,
@@ -105,7 +105,7 @@ static enum oz_status compile_constant_of_shape(struct oz_net *net, struct oz_no
     static const float zero = 0;
     const struct oz_tensor *given;
     struct oz_tensor *value = oz_node_state(net, node, sizeof *value);
-    if (!value) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!value) return oz_no_memory(err);
     OZ_TRY(oz_attr_tensor(node, "value", &given, err));
     *value =
         given ? *given : (struct oz_tensor){.dtype = OZ_DTYPE_F32, .n = 1, .data = (void *)&zero};
@@ -140,7 +140,7 @@ static enum oz_status compile_eye_like(struct oz_net *net, struct oz_node *node,
     struct eye_like *eye = oz_node_state(net, node, sizeof *eye);
     const char *word;
     int64_t number;
-    if (!eye) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!eye) return oz_no_memory(err);
     OZ_TRY(oz_attr_i64(node, "k", 0, &eye->k, err));
     OZ_TRY(oz_attr_i64(node, "dtype", 0, &number, err));
     if (!number) return OZ_OK;

@@ -130,7 +130,7 @@ static enum oz_status compile_gather_nd(struct oz_net *net, struct oz_node *node
                                         struct oz_error *err)
 {
     int64_t *batch_dims = oz_node_state(net, node, sizeof *batch_dims);
-    if (!batch_dims) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!batch_dims) return oz_no_memory(err);
     if (node->opset < 12) return OZ_OK;
     return oz_attr_i64(node, "batch_dims", 0, batch_dims, err);
 }
@@ -176,7 +176,7 @@ static enum oz_status compile_compress(struct oz_net *net, struct oz_node *node,
 {
     const struct oz_attribute *axis;
     struct compress *compress = oz_node_state(net, node, sizeof *compress);
-    if (!compress) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!compress) return oz_no_memory(err);
     OZ_TRY(oz_attr_find(node, "axis", OZ_ATTRIBUTE_INT, &axis, err));
     compress->has_axis = axis != NULL;
     compress->axis = axis ? axis->i : 0;

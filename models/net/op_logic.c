@@ -78,8 +78,7 @@ struct is_inf_state {
         const uint8_t positive = state->positive, negative = state->negative;                      \
         uint8_t *to = to_;                                                                         \
         const T *from = from_;                                                                     \
-        OZ_EACH(i, n)                                                                              \
-        {                                                                                          \
+        OZ_EACH (i, n) {                                                                           \
             const uint8_t above = from[i] == (T)INFINITY, below = from[i] == -(T)INFINITY;         \
             to[i] = (uint8_t)((above & positive) | (below & negative));                            \
         }                                                                                          \
@@ -107,31 +106,46 @@ static enum oz_status run_is_inf(struct oz_exec *exec, const struct oz_node *nod
 
 /* ---- Where ---- */
 
-/* to[i] = is[i] ? a[i] : b[i]; a side that does not move is one element. Texts share their bytes. */
+/* to[i] = is[i] ? a[i] : b[i]; a side that does not move is one element. Texts share their bytes.
+ * */
 typedef void where_kernel(void *to, const uint8_t *is, const void *a, const void *b, int64_t n,
                           bool a_moves, bool b_moves);
 
-#define WHERE(name, T)                                                                             \
+/* Bits of any type of that width. */
+typedef uint8_t bits8;
+typedef uint32_t __attribute__((may_alias)) bits32;
+typedef uint64_t __attribute__((may_alias)) bits64;
+
+/* `one`, where is[i] is 1, else `other`; with masks, because a choice is not vectorised. */
+#define CHOSEN(T) (T)((one & (T)(0 - (T)is[i])) | (other & (T)((T)is[i] - 1)))
+#define WHERE(name, T, chosen)                                                                     \
     static void where_##name(void *to_, const uint8_t *is, const void *a_, const void *b_,         \
                              int64_t n, bool a_moves, bool b_moves)                                \
     {                                                                                              \
         T *to = to_;                                                                               \
         const T *a = a_, *b = b_;                                                                  \
         if (a_moves && b_moves) {                                                                  \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = is[i] ? a[i] : b[i];                                                           \
+            OZ_EACH (i, n) {                                                                       \
+                const T one = a[i], other = b[i];                                                  \
+                to[i] = chosen;                                                                    \
+            }                                                                                      \
         } else if (a_moves) {                                                                      \
             const T other = b[0];                                                                  \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = is[i] ? a[i] : other;                                                          \
+            OZ_EACH (i, n) {                                                                       \
+                const T one = a[i];                                                                \
+                to[i] = chosen;                                                                    \
+            }                                                                                      \
         } else if (b_moves) {                                                                      \
             const T one = a[0];                                                                    \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = is[i] ? one : b[i];                                                            \
+            OZ_EACH (i, n) {                                                                       \
+                const T other = b[i];                                                              \
+                to[i] = chosen;                                                                    \
+            }                                                                                      \
         } else {                                                                                   \
             const T one = a[0], other = b[0];                                                      \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = is[i] ? one : other;                                                           \
+            OZ_EACH (i, n) {                                                                       \
+                to[i] = chosen;                                                                    \
+            }                                                                                      \
         }                                                                                          \
     }                                                                                              \
     /* The same side for all of a run. */                                                          \
@@ -139,25 +153,33 @@ typedef void where_kernel(void *to, const uint8_t *is, const void *a, const void
     {                                                                                              \
         T *to = to_;                                                                               \
         const T *from = from_;                                                                     \
-        const T one = from[0];                                                                     \
-        if (moves)                                                                                 \
+        const T same = from[0];                                                                    \
+        if (moves) {                                                                               \
             memcpy(to, from, (size_t)n * sizeof(T));                                               \
-        else                                                                                       \
-            OZ_EACH(i, n)                                                                          \
-        to[i] = one;                                                                               \
+        } else {                                                                                   \
+            OZ_EACH (i, n) {                                                                       \
+                to[i] = same;                                                                      \
+            }                                                                                      \
+        }                                                                                          \
     }
-NUMBERS(WHERE)
-WHERE(text, struct oz_str)
+WHERE(8, bits8, CHOSEN(bits8))
+WHERE(32, bits32, CHOSEN(bits32))
+WHERE(64, bits64, CHOSEN(bits64))
+WHERE(text, struct oz_str, is[i] ? one : other)
 
 typedef void copy_kernel(void *to, const void *from, int64_t n, bool moves);
+#define WIDTH_TABLE(op)                                                                            \
+    {                                                                                              \
+        [OZ_DTYPE_F32] = op##_32, [OZ_DTYPE_F64] = op##_64, [OZ_DTYPE_I32] = op##_32,              \
+        [OZ_DTYPE_I64] = op##_64, [OZ_DTYPE_U8] = op##_8, [OZ_DTYPE_I8] = op##_8,                  \
+        [OZ_DTYPE_BOOL] = op##_8, [OZ_DTYPE_TEXT] = op##_text,                                     \
+    }
 
 static void where_apply(const struct oz_tensor *is, const struct oz_tensor *a,
                         const struct oz_tensor *b, struct oz_tensor *out)
 {
-    static where_kernel *const where[OZ_DTYPE_COUNT] = {
-        NUMBER_TABLE(where), [OZ_DTYPE_BOOL] = where_u8, [OZ_DTYPE_TEXT] = where_text};
-    static copy_kernel *const copy[OZ_DTYPE_COUNT] = {
-        NUMBER_TABLE(copy), [OZ_DTYPE_BOOL] = copy_u8, [OZ_DTYPE_TEXT] = copy_text};
+    static where_kernel *const where[OZ_DTYPE_COUNT] = WIDTH_TABLE(where);
+    static copy_kernel *const copy[OZ_DTYPE_COUNT] = WIDTH_TABLE(copy);
     struct oz_broadcast walk;
     oz_broadcast_walk((const struct oz_tensor *const[]){is, a, b}, 3, out, &walk);
     const size_t bytes = oz_dtype_bytes((enum oz_dtype)out->dtype), inner = walk.rank - 1;

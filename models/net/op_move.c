@@ -26,7 +26,7 @@ static enum oz_status compile_transpose(struct oz_net *net, struct oz_node *node
                                         struct oz_error *err)
 {
     struct transpose *transpose = oz_node_state(net, node, sizeof *transpose);
-    if (!transpose) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!transpose) return oz_no_memory(err);
     return oz_ints_of_attribute(node, "perm", OZ_RANK_MAX, &transpose->perm, &transpose->has_perm,
                                 err);
 }
@@ -133,7 +133,7 @@ struct split {
 static enum oz_status compile_split(struct oz_net *net, struct oz_node *node, struct oz_error *err)
 {
     struct split *split = oz_node_state(net, node, sizeof *split);
-    if (!split) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!split) return oz_no_memory(err);
     if (node->n_outputs > SPLIT_MAX)
         OZ_FAIL(err, OZ_MODEL, "it has %u outputs, up to %d are served", node->n_outputs,
                 SPLIT_MAX);
@@ -222,7 +222,7 @@ struct slice {
 static enum oz_status compile_slice(struct oz_net *net, struct oz_node *node, struct oz_error *err)
 {
     struct slice *slice = oz_node_state(net, node, sizeof *slice);
-    if (!slice) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!slice) return oz_no_memory(err);
     if (node->opset >= 10) return oz_node_inputs(node, 3, 5, err);
     OZ_TRY(oz_node_inputs(node, 1, 1, err));
     OZ_TRY(oz_ints_of_attribute(node, "starts", OZ_RANK_MAX, &slice->start, NULL, err));
@@ -333,7 +333,7 @@ static enum oz_status run_slice(struct oz_exec *exec, const struct oz_node *node
 static enum oz_status compile_trilu(struct oz_net *net, struct oz_node *node, struct oz_error *err)
 {
     bool *is_upper = oz_node_state(net, node, sizeof *is_upper);
-    if (!is_upper) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!is_upper) return oz_no_memory(err);
     return oz_attr_bool(node, "upper", true, is_upper, err);
 }
 

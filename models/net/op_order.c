@@ -47,7 +47,7 @@ struct topk {
 static enum oz_status compile_topk(struct oz_net *net, struct oz_node *node, struct oz_error *err)
 {
     struct topk *topk = oz_node_state(net, node, sizeof *topk);
-    if (!topk) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!topk) return oz_no_memory(err);
     topk->is_largest = true;
     OZ_TRY(oz_attr_i64(node, "axis", -1, &topk->axis, err));
     if (node->opset < 10) {
@@ -168,7 +168,7 @@ static enum oz_status compile_arg_extreme(struct oz_net *net, struct oz_node *no
                                           struct oz_error *err)
 {
     struct arg_extreme *arg = oz_node_state(net, node, sizeof *arg);
-    if (!arg) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!arg) return oz_no_memory(err);
     arg->is_max = is_max;
     OZ_TRY(oz_attr_i64(node, "axis", 0, &arg->axis, err));
     OZ_TRY(oz_attr_bool(node, "keepdims", true, &arg->is_kept, err));
@@ -252,7 +252,7 @@ static enum oz_status compile_cum_sum(struct oz_net *net, struct oz_node *node,
                                       struct oz_error *err)
 {
     struct cum_sum *sum = oz_node_state(net, node, sizeof *sum);
-    if (!sum) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!sum) return oz_no_memory(err);
     OZ_TRY(oz_attr_bool(node, "exclusive", false, &sum->is_exclusive, err));
     return oz_attr_bool(node, "reverse", false, &sum->is_reverse, err);
 }

@@ -20,7 +20,7 @@ static enum oz_status compile_pad(struct oz_net *net, struct oz_node *node, stru
     static const char *const since_19[] = {"constant", "reflect", "edge", "wrap", NULL};
     struct pad *pad = oz_node_state(net, node, sizeof *pad);
     int mode;
-    if (!pad) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!pad) return oz_no_memory(err);
     OZ_TRY(oz_attr_choice(node, "mode", node->opset < 19 ? before_19 : since_19, CONSTANT, &mode,
                           err));
     pad->mode = (enum pad_mode)mode;

@@ -1,8 +1,8 @@
 /* QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear, for uint8 and int8 (int32 too when
- * dequantizing). Rounds half to even; what is out of range becomes its end; a NaN becomes the lowest
- * number, as in ONNX Runtime. Scale and zero point are one for all, one per index along an axis, or
- * one per block of `block_size` indices along an axis.
- * DynamicQuantizeLinear looks at the whole tensor, so by its definition a row depends on its batch. */
+ * dequantizing). Rounds half to even; what is out of range becomes its end; a NaN becomes the
+ * lowest number, as in ONNX Runtime. Scale and zero point are one for all, one per index along an
+ * axis, or one per block of `block_size` indices along an axis. DynamicQuantizeLinear looks at
+ * the whole tensor, so by its definition a row depends on its batch. */
 #include "models/net/op_tables.h"
 #include <math.h>
 #include "models/net/elementwise.h"
@@ -26,7 +26,8 @@ typedef void linear_kernel(void *to, const void *from, int64_t n, const float *s
                            const void *zero, bool scale_moves, bool zero_moves);
 
 /* The ends are whole, so that clamping may come before rounding; then adding 1.5 * 2^23 leaves no
- * room for a fraction and rounds half to even. The first clamp says `>=`: a NaN takes the low end. */
+ * room for a fraction and rounds half to even. The first clamp says `>=`: a NaN takes the low
+ * end. */
 #define QUANTIZE_ONE(Q, lowest, highest, v, z)                                                     \
     const float least = (float)(lowest) - (float)(z), most = (float)(highest) - (float)(z);        \
     const float quotient = (v);                                                                    \
@@ -44,11 +45,17 @@ typedef void linear_kernel(void *to, const void *from, int64_t n, const float *s
         const float of_all = scale[0];                                                             \
         const Q at = zero[0];                                                                      \
         if (zero_moves) {                                                                          \
-            OZ_EACH(i, n) { QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / scale[i], zero[i]) } \
+            OZ_EACH (i, n) {                                                                       \
+                QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / scale[i], zero[i])               \
+            }                                                                                      \
         } else if (scale_moves) {                                                                  \
-            OZ_EACH(i, n) { QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / scale[i], at) }      \
+            OZ_EACH (i, n) {                                                                       \
+                QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / scale[i], at)                    \
+            }                                                                                      \
         } else {                                                                                   \
-            OZ_EACH(i, n) { QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / of_all, at) }        \
+            OZ_EACH (i, n) {                                                                       \
+                QUANTIZE_ONE(Q, lowest, highest, (float)from[i] / of_all, at)                      \
+            }                                                                                      \
         }                                                                                          \
     }
 QUANTIZE(quantize_f32_u8, float, uint8_t, 0, UINT8_MAX)
@@ -66,14 +73,11 @@ QUANTIZE(quantize_i32_i8, int32_t, int8_t, INT8_MIN, INT8_MAX)
         const float of_all = scale[0];                                                             \
         const W at = zero[0];                                                                      \
         if (zero_moves) {                                                                          \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = (float)((W)from[i] - (W)zero[i]) * scale[i];                                   \
+            OZ_EACH (i, n) to[i] = (float)((W)from[i] - (W)zero[i]) * scale[i];                    \
         } else if (scale_moves) {                                                                  \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = (float)((W)from[i] - at) * scale[i];                                           \
+            OZ_EACH (i, n) to[i] = (float)((W)from[i] - at) * scale[i];                            \
         } else {                                                                                   \
-            OZ_EACH(i, n)                                                                          \
-            to[i] = (float)((W)from[i] - at) * of_all;                                             \
+            OZ_EACH (i, n) to[i] = (float)((W)from[i] - at) * of_all;                              \
         }                                                                                          \
     }
 DEQUANTIZE(dequantize_u8, uint8_t, int32_t)

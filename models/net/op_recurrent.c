@@ -7,19 +7,20 @@
 /* The places of the inputs; GRU and RNN end with the initial state. */
 enum { X, W, R, B, LENGTHS, INITIAL_H, INITIAL_C, PEEPHOLE };
 
-/* The activations that the reference names for recurrent operators. */
+/* The activations that the reference names for recurrent operators. Two of them are no operators,
+ * so they have no defaults; ONNX Runtime takes 0, which nobody can mean. */
 static const struct word {
     const char *word;
     enum oz_act kind;
     bool has_alpha, has_beta;
-    float alpha, beta; /* where the node gives none */
+    float alpha, beta; /* where the node gives none; NAN: it must */
 } words[] = {
-    {"Affine", OZ_ACT_AFFINE, true, true, 1.0f, 0.0f},
+    {"Affine", OZ_ACT_AFFINE, true, true, NAN, NAN},
     {"Elu", OZ_ACT_ELU, true, false, 1.0f, 0.0f},
     {"HardSigmoid", OZ_ACT_HARD_SIGMOID, true, true, 0.2f, 0.5f},
     {"LeakyRelu", OZ_ACT_LEAKY_RELU, true, false, 0.01f, 0.0f},
     {"Relu", OZ_ACT_RELU, false, false, 0.0f, 0.0f},
-    {"ScaledTanh", OZ_ACT_SCALED_TANH, true, true, 1.0f, 1.0f},
+    {"ScaledTanh", OZ_ACT_SCALED_TANH, true, true, NAN, NAN},
     {"Sigmoid", OZ_ACT_SIGMOID, false, false, 0.0f, 0.0f},
     {"Softplus", OZ_ACT_SOFTPLUS, false, false, 0.0f, 0.0f},
     {"Softsign", OZ_ACT_SOFTSIGN, false, false, 0.0f, 0.0f},
@@ -70,6 +71,10 @@ static enum oz_status compile_activations(struct oz_node *node, struct oz_recurr
         *act = (struct oz_activation){word->kind, word->alpha, word->beta};
         if (word->has_alpha && next_alpha < n_alpha) act->alpha = alpha[next_alpha++];
         if (word->has_beta && next_beta < n_beta) act->beta = beta[next_beta++];
+        if (isnan(act->alpha) || isnan(act->beta))
+            OZ_FAIL(err, OZ_MODEL,
+                    "activation %s needs a number each in activation_alpha and activation_beta",
+                    word->word);
     }
     return OZ_OK;
 }

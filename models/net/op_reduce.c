@@ -1,8 +1,8 @@
 /* Reduce*: one body for all of them and all their forms.
  *
  * Neighbouring dimensions that are both reduced or both kept are one. Then either the innermost is
- * reduced, and an output is made of runs of memory; or it is kept, and BLOCK neighbouring outputs
- * are made side by side. Which of the two depends on the axes alone, not on sizes, and in each the
+ * reduced, and an output is made of runs of memory; or it is kept, and neighbouring outputs are made
+ * side by side. Up to BLOCK outputs are made at once. Which of the two depends on the axes alone, not on sizes, and in each the
  * elements of one output join in one fixed order: so an output's bits do not depend on the batch.
  * Sums of floats are added in double, those of integers in 64 bits that wrap around, then in the
  * type. Of nothing: a sum is 0, a product 1, a mean NaN (of integers 0), a maximum -infinity or the
@@ -13,7 +13,7 @@
 #include "models/net/elementwise.h"
 #include "models/net/number_cast.h"
 
-enum { BLOCK = 64, LANES = 8 };
+enum { BLOCK = 64, LANES = OZ_LANES };
 
 /* Room for one output while it is made. */
 union part {
@@ -28,9 +28,9 @@ union part {
 
 /* part[0, n) = of nothing. `part` is an array of the kernel's own type. */
 typedef void begin_kernel(void *part, int64_t n);
-/* Side by side: part[j] joins from[j]. Else: part[0] joins all of from[0, n). `shift` is what
- * LogSumExp subtracts, one for every part. */
-typedef void join_kernel(void *part, const void *from, int64_t n, bool side_by_side,
+/* Side by side: part[j] joins from[j]. Else part[j] joins `run` elements, from[j * run] and so on.
+ * `shift` is what LogSumExp subtracts, one for every part. */
+typedef void join_kernel(void *part, const void *from, int64_t n, int64_t run, bool side_by_side,
                          const double *shift);
 /* to[0, n), where `count` elements joined to each part. */
 typedef void end_kernel(void *to, const void *part, int64_t n, double count, const double *shift);
@@ -43,35 +43,47 @@ typedef void end_kernel(void *to, const void *part, int64_t n, double count, con
         P *part = part_;                                                                           \
         for (int64_t j = 0; j < n; j++) part[j] = (nothing);                                       \
     }                                                                                              \
-    static void name##_join(void *part_, const void *from_, int64_t n, bool side_by_side,          \
-                            const double *shift)                                                   \
+    static inline P name##_row(const T *from, int64_t n)                                           \
+    {                                                                                              \
+        P lane[LANES], short_row = (nothing);                                                      \
+        int64_t i = 0;                                                                             \
+        if (n < LANES) {                                                                           \
+            for (; i < n; i++) {                                                                   \
+                const T x = from[i];                                                               \
+                short_row = name##_pair(short_row, (P)(map));                                      \
+            }                                                                                      \
+            return short_row;                                                                      \
+        }                                                                                          \
+        for (int k = 0; k < LANES; k++) lane[k] = (nothing);                                       \
+        for (; i + LANES <= n; i += LANES) {                                                       \
+            OZ_EACH_LANE (k) {                                                                     \
+                const T x = from[i + k];                                                           \
+                lane[k] = name##_pair(lane[k], (P)(map));                                          \
+            }                                                                                      \
+        }                                                                                          \
+        for (; i < n; i++) {                                                                       \
+            const T x = from[i];                                                                   \
+            lane[i % LANES] = name##_pair(lane[i % LANES], (P)(map));                              \
+        }                                                                                          \
+        for (int k = LANES / 2; k > 0; k /= 2)                                                     \
+            for (int j = 0; j < k; j++) lane[j] = name##_pair(lane[j], lane[j + k]);               \
+        return lane[0];                                                                            \
+    }                                                                                              \
+    static void name##_join(void *part_, const void *from_, int64_t n, int64_t run,                \
+                            bool side_by_side, const double *shift)                                \
     {                                                                                              \
         (void)shift;                                                                               \
         P *part = part_;                                                                           \
         const T *from = from_;                                                                     \
         if (side_by_side) {                                                                        \
-            OZ_EACH(j, n)                                                                          \
-            {                                                                                      \
+            OZ_EACH (j, n) {                                                                       \
                 const T x = from[j];                                                               \
                 part[j] = name##_pair(part[j], (P)(map));                                          \
             }                                                                                      \
-            return;                                                                                \
+        } else {                                                                                   \
+            for (int64_t j = 0; j < n; j++)                                                        \
+                part[j] = name##_pair(part[j], name##_row(from + j * run, run));                   \
         }                                                                                          \
-        P lane[LANES];                                                                             \
-        for (int k = 0; k < LANES; k++) lane[k] = (nothing);                                       \
-        int64_t i = 0;                                                                             \
-        for (; i + LANES <= n; i += LANES)                                                         \
-            for (int k = 0; k < LANES; k++) {                                                      \
-                const T x = from[i + k];                                                           \
-                lane[k] = name##_pair(lane[k], (P)(map));                                          \
-            }                                                                                      \
-        for (; i < n; i++) {                                                                       \
-            const T x = from[i];                                                                   \
-            lane[0] = name##_pair(lane[0], (P)(map));                                              \
-        }                                                                                          \
-        for (int k = LANES / 2; k > 0; k /= 2)                                                     \
-            for (int j = 0; j < k; j++) lane[j] = name##_pair(lane[j], lane[j + k]);               \
-        part[0] = name##_pair(part[0], lane[0]);                                                   \
     }
 
 /* name, type */
@@ -83,8 +95,8 @@ typedef void end_kernel(void *to, const void *part, int64_t n, double count, con
     JOIN(l1_##name, T, double, 0, fabs((double)x), a + b)                                          \
     JOIN(square_##name, T, double, 0, (double)x *(double)x, a + b)                                 \
     JOIN(product_##name, T, double, 1, x, a *b)                                                    \
-    JOIN(max_##name, T, T, -(T)INFINITY, x, a != a ? a : a > b ? a : b)                            \
-    JOIN(min_##name, T, T, (T)INFINITY, x, a != a ? a : a < b ? a : b)
+    JOIN(max_##name, T, T, -(T)INFINITY, x, ((b > a) | (b != b)) ? b : a)                          \
+    JOIN(min_##name, T, T, (T)INFINITY, x, ((b < a) | (b != b)) ? b : a)
 FLOATS(X)
 #undef X
 
@@ -112,13 +124,15 @@ INTEGERS(X)
 #undef X
 
 #define X(name, T)                                                                                 \
-    static void exps_##name##_join(void *part_, const void *from_, int64_t n, bool side_by_side,   \
-                                   const double *shift)                                            \
+    static void exps_##name##_join(void *part_, const void *from_, int64_t n, int64_t run,         \
+                                   bool side_by_side, const double *shift)                         \
     {                                                                                              \
         double *part = part_;                                                                      \
         const T *from = from_;                                                                     \
-        const int64_t step = side_by_side;                                                         \
-        for (int64_t i = 0; i < n; i++) part[i * step] += exp((double)from[i] - shift[i * step]);  \
+        const int64_t each = side_by_side ? 1 : run;                                               \
+        for (int64_t j = 0; j < n; j++)                                                            \
+            for (int64_t i = j * each; i < (j + 1) * each; i++)                                    \
+                part[j] += exp((double)from[i] - shift[j]);                                        \
     }
 FLOATS(X)
 INTEGERS(X)
@@ -210,18 +224,20 @@ struct dims {
 };
 
 struct reduce_walk {
-    struct dims kept, reduced;
-    int64_t run;       /* elements of the innermost dimension, which is in neither of the two */
-    bool side_by_side; /* the innermost is kept */
+    struct dims kept, reduced; /* but the innermost dimension, and the kept one around it */
+    int64_t run;               /* what lies together of one output; 1 when they are side by side */
+    int64_t outputs;           /* neighbours, whose runs follow each other */
+    bool side_by_side;         /* the innermost dimension is kept */
 };
 
 static void make_walk(const struct oz_tensor *in, const bool is_reduced[OZ_RANK_MAX],
                       struct reduce_walk *walk)
 {
-    *walk = (struct reduce_walk){.run = 1, .side_by_side = true};
+    *walk = (struct reduce_walk){.run = 1, .outputs = 1, .side_by_side = true};
     size_t d = in->rank;
     if (d) walk->side_by_side = !is_reduced[d - 1];
-    while (d && is_reduced[d - 1] != walk->side_by_side) walk->run *= in->dim[--d];
+    while (d && is_reduced[d - 1]) walk->run *= in->dim[--d];
+    while (d && !is_reduced[d - 1]) walk->outputs *= in->dim[--d];
     /* The rest from the outermost on; a neighbour of the same kind goes into the one before. */
     for (size_t k = 0; k < d; k++) {
         struct dims *to = is_reduced[k] ? &walk->reduced : &walk->kept;
@@ -250,48 +266,50 @@ struct reduce_job {
     double count; /* elements that join to one output */
 };
 
-/* Makes n neighbouring outputs (one, unless they are side by side) of what begins at `from`. */
+/* Everything that is reduced, joined to n neighbouring parts. */
+static void join_all(const struct reduce_job *job, join_kernel *join, void *part, const char *from,
+                     int64_t n, const double *shift)
+{
+    const struct reduce_walk *walk = &job->walk;
+    int64_t index[OZ_RANK_MAX] = {0}, offset = 0;
+    if (!(job->count > 0)) return;
+    do {
+        join(part, from + (size_t)offset * job->bytes, n, walk->run, walk->side_by_side, shift);
+    } while (next(&walk->reduced, index, &offset));
+}
+
+/* Makes n neighbouring outputs of what begins at `from`. */
 static void reduce_some(const struct reduce_job *job, const char *from, int64_t n, char *to)
 {
     const struct reduction *reduction = job->reduction;
-    const struct reduce_walk *walk = &job->walk;
-    const int64_t run = walk->side_by_side ? n : walk->run;
     union part part[BLOCK];
     double shift[BLOCK];
     if (reduction->top) {
         reduction->begin_top(shift, n);
-        int64_t index[OZ_RANK_MAX] = {0}, offset = 0;
-        if (job->count > 0) do
-                reduction->top(shift, from + (size_t)offset * job->bytes, run, walk->side_by_side,
-                               NULL);
-            while (next(&walk->reduced, index, &offset));
+        join_all(job, reduction->top, shift, from, n, NULL);
         /* An infinity stays one without being subtracted. */
         for (int64_t j = 0; j < n; j++)
             if (isinf(shift[j])) shift[j] = 0;
     }
     reduction->begin(part, n);
-    int64_t index[OZ_RANK_MAX] = {0}, offset = 0;
-    if (job->count > 0) do
-            reduction->join(part, from + (size_t)offset * job->bytes, run, walk->side_by_side,
-                            shift);
-        while (next(&walk->reduced, index, &offset));
+    join_all(job, reduction->join, part, from, n, shift);
     reduction->end(to, part, n, job->count, shift);
 }
 
 static void reduce_all(const struct reduce_job *job, const struct oz_tensor *in,
                        struct oz_tensor *out)
 {
-    const int64_t outputs = job->walk.side_by_side ? job->walk.run : 1;
+    const struct reduce_walk *walk = &job->walk;
     const char *from = in->data;
     char *to = out->data;
     int64_t index[OZ_RANK_MAX] = {0}, offset = 0;
     do {
-        for (int64_t j = 0; j < outputs; j += BLOCK) {
-            const int64_t n = OZ_MIN(outputs - j, (int64_t)BLOCK);
-            reduce_some(job, from + (size_t)(offset + j) * job->bytes, n, to);
+        for (int64_t j = 0; j < walk->outputs; j += BLOCK) {
+            const int64_t n = OZ_MIN(walk->outputs - j, (int64_t)BLOCK);
+            reduce_some(job, from + (size_t)(offset + j * walk->run) * job->bytes, n, to);
             to += (size_t)n * job->bytes;
         }
-    } while (next(&job->walk.kept, index, &offset));
+    } while (next(&walk->kept, index, &offset));
 }
 
 /* ---- compile and run ---- */
@@ -381,7 +399,7 @@ static enum oz_status run_reduce(struct oz_exec *exec, const struct oz_node *nod
     if (in->n)
         make_walk(in, is_reduced, &job.walk);
     else
-        job.walk = (struct reduce_walk){.run = out->n, .side_by_side = true};
+        job.walk = (struct reduce_walk){.run = 0, .outputs = out->n};
     reduce_all(&job, in, out);
     return OZ_OK;
 }

@@ -83,7 +83,7 @@ static enum oz_status compile_scatter_elements(struct oz_net *net, struct oz_nod
                                                struct oz_error *err)
 {
     struct scatter *scatter = oz_node_state(net, node, sizeof *scatter);
-    if (!scatter) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!scatter) return oz_no_memory(err);
     OZ_TRY(oz_attr_i64(node, "axis", 0, &scatter->axis, err));
     return compile_reduction(node, scatter, err);
 }
@@ -92,7 +92,7 @@ static enum oz_status compile_scatter_nd(struct oz_net *net, struct oz_node *nod
                                          struct oz_error *err)
 {
     struct scatter *scatter = oz_node_state(net, node, sizeof *scatter);
-    if (!scatter) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!scatter) return oz_no_memory(err);
     return compile_reduction(node, scatter, err);
 }
 

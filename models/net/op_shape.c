@@ -76,7 +76,7 @@ static enum oz_status compile_reshape(struct oz_net *net, struct oz_node *node,
                                       struct oz_error *err)
 {
     struct reshape *reshape = oz_node_state(net, node, sizeof *reshape);
-    if (!reshape) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!reshape) return oz_no_memory(err);
     if (node->opset < 14) return OZ_OK;
     return oz_attr_bool(node, "allowzero", false, &reshape->is_zero_kept, err);
 }
@@ -171,7 +171,7 @@ static enum oz_status compile_squeeze(struct oz_net *net, struct oz_node *node,
                                       struct oz_error *err)
 {
     struct squeeze *squeeze = oz_node_state(net, node, sizeof *squeeze);
-    if (!squeeze) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!squeeze) return oz_no_memory(err);
     if (node->opset >= 13) return OZ_OK;
     OZ_TRY(oz_node_inputs(node, 1, 1, err));
     return oz_ints_of_attribute(node, "axes", OZ_RANK_MAX, &squeeze->axes, &squeeze->has_axes, err);
@@ -255,7 +255,7 @@ struct shape {
 static enum oz_status compile_shape(struct oz_net *net, struct oz_node *node, struct oz_error *err)
 {
     struct shape *shape = oz_node_state(net, node, sizeof *shape);
-    if (!shape) OZ_FAIL(err, OZ_NO_MEMORY, "out of memory for a node");
+    if (!shape) return oz_no_memory(err);
     shape->end = INT64_MAX;
     if (node->opset < 15) return OZ_OK;
     OZ_TRY(oz_attr_i64(node, "start", 0, &shape->start, err));

@@ -10,7 +10,7 @@
 #include "kernels/cpu/net_kernels.h"
 #include "models/net/elementwise.h"
 
-enum { BLOCK = 64, LANES = 8 };
+enum { BLOCK = 64, LANES = OZ_LANES, CHUNK_ELEMENTS = 2048 };
 
 enum softmax_form { FORM_SOFTMAX, FORM_LOG, FORM_HARD };
 
@@ -24,15 +24,15 @@ struct softmax_shape {
     int64_t outer, size, inner;
 };
 
-static void exps_f32(float *to, const float *from, int64_t n, float shift)
+static void exps_f32(float *to, const float *from, int64_t n)
 {
-    const struct oz_activation act = {.kind = OZ_ACT_EXP, .alpha = shift};
+    const struct oz_activation act = {.kind = OZ_ACT_EXP};
     oz_net_kernels()->act_f32_array((size_t)n, from, &act, to);
 }
 
-static void exps_f64(double *to, const double *from, int64_t n, double shift)
+static void exps_f64(double *to, const double *from, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) to[i] = exp(from[i] - shift);
+    for (int64_t i = 0; i < n; i++) to[i] = exp(from[i]);
 }
 
 /* LogSoftmax needs the sum alone: `to` holds the exponentials first, then the result. */
@@ -48,9 +48,11 @@ static void exps_f64(double *to, const double *from, int64_t n, double shift)
         T lane[LANES];                                                                             \
         for (int k = 0; k < LANES; k++) lane[k] = -(T)INFINITY;                                    \
         int64_t i = 0;                                                                             \
-        for (; i + LANES <= n; i += LANES)                                                         \
-            for (int k = 0; k < LANES; k++)                                                        \
+        for (; i + LANES <= n; i += LANES) {                                                       \
+            OZ_EACH_LANE (k) {                                                                     \
                 lane[k] = from[i + k] > lane[k] ? from[i + k] : lane[k];                           \
+            }                                                                                      \
+        }                                                                                          \
         for (; i < n; i++) lane[0] = from[i] > lane[0] ? from[i] : lane[0];                        \
         T max = lane[0];                                                                           \
         for (int k = 1; k < LANES; k++) max = lane[k] > max ? lane[k] : max;                       \
@@ -60,21 +62,37 @@ static void exps_f64(double *to, const double *from, int64_t n, double shift)
     {                                                                                              \
         T lane[LANES] = {0};                                                                       \
         int64_t i = 0;                                                                             \
-        for (; i + LANES <= n; i += LANES)                                                         \
-            for (int k = 0; k < LANES; k++) lane[k] += from[i + k];                                \
+        for (; i + LANES <= n; i += LANES) {                                                       \
+            OZ_EACH_LANE (k) {                                                                     \
+                lane[k] += from[i + k];                                                            \
+            }                                                                                      \
+        }                                                                                          \
         for (; i < n; i++) lane[i % LANES] += from[i];                                             \
         return sum_of_lanes_##name(lane);                                                          \
     }                                                                                              \
-    static void softmax_row_##name(T *to, const T *from, int64_t n, bool is_log)                   \
+    /* Rows behind each other; a few at a time, so that short ones share a call. */                \
+    static void softmax_rows_##name(T *to, const T *from, int64_t n_rows, int64_t size,            \
+                                    bool is_log)                                                   \
     {                                                                                              \
-        const T max = row_max_##name(from, n);                                                     \
-        exps_##name(to, from, n, max);                                                             \
-        const T sum = row_sum_##name(to, n);                                                       \
-        const T log_sum = log(sum);                                                                \
-        if (is_log)                                                                                \
-            for (int64_t i = 0; i < n; i++) to[i] = from[i] - max - log_sum;                       \
-        else                                                                                       \
-            for (int64_t i = 0; i < n; i++) to[i] = to[i] / sum;                                   \
+        for (int64_t r = 0; r < n_rows; r++) {                                                     \
+            const T *x = from + r * size;                                                          \
+            T *y = to + r * size;                                                                  \
+            const T max = row_max_##name(x, size);                                                 \
+            for (int64_t i = 0; i < size; i++) y[i] = x[i] - max;                                  \
+        }                                                                                          \
+        exps_##name(to, to, n_rows *size);                                                         \
+        for (int64_t r = 0; r < n_rows; r++) {                                                     \
+            const T *x = from + r * size;                                                          \
+            T *y = to + r * size;                                                                  \
+            const T sum = row_sum_##name(y, size);                                                 \
+            if (is_log) {                                                                          \
+                const T max = row_max_##name(x, size), log_sum = log(sum);                         \
+                for (int64_t i = 0; i < size; i++) y[i] = x[i] - max - log_sum;                    \
+            } else {                                                                               \
+                const T one_by = 1 / sum;                                                          \
+                for (int64_t i = 0; i < size; i++) y[i] = y[i] * one_by;                           \
+            }                                                                                      \
+        }                                                                                          \
     }                                                                                              \
     /* n rows side by side, n <= BLOCK. */                                                         \
     static void softmax_block_##name(T *to, const T *from, const struct softmax_shape *shape,      \
@@ -90,7 +108,7 @@ static void exps_f64(double *to, const double *from, int64_t n, double shift)
             const T *x = from + d * shape->inner;                                                  \
             T *y = to + d * shape->inner, *into = lane[d % LANES];                                 \
             for (int64_t j = 0; j < n; j++) y[j] = x[j] - max[j];                                  \
-            exps_##name(y, y, n, 0);                                                               \
+            exps_##name(y, y, n);                                                                  \
             for (int64_t j = 0; j < n; j++) into[j] += y[j];                                       \
         }                                                                                          \
         for (int64_t j = 0; j < n; j++) {                                                          \
@@ -98,28 +116,28 @@ static void exps_f64(double *to, const double *from, int64_t n, double shift)
             for (int k = 0; k < LANES; k++) of_row[k] = lane[k][j];                                \
             sum[j] = sum_of_lanes_##name(of_row);                                                  \
         }                                                                                          \
-        for (int64_t j = 0; is_log && j < n; j++) sum[j] = log(sum[j]);                            \
+        for (int64_t j = 0; j < n; j++) sum[j] = is_log ? log(sum[j]) : 1 / sum[j];                \
         for (int64_t d = 0; d < shape->size; d++) {                                                \
             const T *x = from + d * shape->inner;                                                  \
             T *y = to + d * shape->inner;                                                          \
             if (is_log)                                                                            \
                 for (int64_t j = 0; j < n; j++) y[j] = x[j] - max[j] - sum[j];                     \
             else                                                                                   \
-                for (int64_t j = 0; j < n; j++) y[j] = y[j] / sum[j];                              \
+                for (int64_t j = 0; j < n; j++) y[j] = y[j] * sum[j];                              \
         }                                                                                          \
     }                                                                                              \
     static void softmax_##name(T *to, const T *from, const struct softmax_shape *shape,            \
                                bool is_log)                                                        \
     {                                                                                              \
         const int64_t plane = shape->size * shape->inner;                                          \
-        for (int64_t o = 0; o < shape->outer; o++, to += plane, from += plane) {                   \
-            if (shape->inner == 1)                                                                 \
-                softmax_row_##name(to, from, plane, is_log);                                       \
-            else                                                                                   \
-                for (int64_t j = 0; j < shape->inner; j += BLOCK)                                  \
-                    softmax_block_##name(to + j, from + j, shape,                                  \
-                                         OZ_MIN(shape->inner - j, (int64_t)BLOCK), is_log);        \
-        }                                                                                          \
+        const int64_t rows = OZ_MAX(CHUNK_ELEMENTS / plane, INT64_C(1));                           \
+        for (int64_t o = 0; shape->inner == 1 && o < shape->outer; o += rows)                      \
+            softmax_rows_##name(to + o * plane, from + o * plane, OZ_MIN(shape->outer - o, rows),  \
+                                plane, is_log);                                                    \
+        for (int64_t o = 0; shape->inner != 1 && o < shape->outer; o++)                            \
+            for (int64_t j = 0; j < shape->inner; j += BLOCK)                                      \
+                softmax_block_##name(to + o * plane + j, from + o * plane + j, shape,              \
+                                     OZ_MIN(shape->inner - j, (int64_t)BLOCK), is_log);            \
     }                                                                                              \
     /* 1 at the first of the largest, 0 elsewhere; a NaN is larger than all, as numpy has it. */   \
     static void hardmax_##name(T *to, const T *from, const struct softmax_shape *shape)            \

@@ -10,6 +10,7 @@
 #include "pipelines/cli/model_table.h"
 
 enum { KEY_GOLDEN = 1, KEY_FEATURES };
+enum { CLOSE_BYTES = 32 };
 
 static const struct oz_option option[] = {
     {"golden", true, KEY_GOLDEN, "the golden rows, if not beside the model (check, info)", 0},
@@ -61,21 +62,31 @@ static const char *golden_path(const struct options *opt, struct oz_arena *arena
     return opt->golden ? opt->golden : oz_model_golden_path(arena, opt->file);
 }
 
+static const char *how_close(const struct oz_model *model, char to[CLOSE_BYTES])
+{
+    double tolerance = oz_model_info(model)->tolerance;
+    if (!(tolerance > 0)) return "to the bit";
+    snprintf(to, CLOSE_BYTES, "within %g", tolerance);
+    return to;
+}
+
 static enum oz_status show_info(const struct options *opt, struct oz_arena *arena,
                                 struct oz_error *err)
 {
     struct oz_model *model = NULL;
     OZ_TRY(load(opt, opt->n_features, &model, err));
     size_t n_rows = 0;
+    char words[CLOSE_BYTES];
     const char *path = golden_path(opt, arena), *golden = NULL;
     enum oz_status status = path ? OZ_OK : oz_no_memory(err);
     if (path && access(path, F_OK) != 0)
         golden = oz_arena_printf(arena, "there are no rows (%s)", path);
+    else if (path && oz_model_check_golden(model, path, &n_rows, err) != OZ_OK)
+        golden =
+            oz_arena_printf(arena, "%s%s%s", err->where, *err->where ? ": " : "", err->message);
     else if (path)
-        golden = oz_model_check_golden(model, path, &n_rows, err) == OZ_OK
-                     ? oz_arena_printf(arena, "%zu rows agree (%s)", n_rows, path)
-                     : oz_arena_printf(arena, "%s%s%s", err->where, *err->where ? ": " : "",
-                                       err->message);
+        golden =
+            oz_arena_printf(arena, "%zu rows agree %s (%s)", n_rows, how_close(model, words), path);
     if (status == OZ_OK && !golden) status = oz_no_memory(err);
     if (status == OZ_OK)
         status = oz_model_report(opt->file, oz_model_info(model), golden, !isatty(STDOUT_FILENO),
@@ -89,12 +100,14 @@ static enum oz_status check(const struct options *opt, struct oz_arena *arena, s
     struct oz_model *model = NULL;
     OZ_TRY(load(opt, opt->n_features, &model, err));
     size_t n_rows = 0;
+    char words[CLOSE_BYTES];
     const char *path = golden_path(opt, arena);
     enum oz_status status = path ? OZ_OK : oz_no_memory(err);
     bool there = path && (opt->golden || access(path, F_OK) == 0);
     if (there) status = oz_model_check_golden(model, path, &n_rows, err);
     if (status == OZ_OK && there)
-        printf("%s: it loads, and %zu golden rows agree (%s)\n", opt->file, n_rows, path);
+        printf("%s: it loads, and %zu golden rows agree %s (%s)\n", opt->file, n_rows,
+               how_close(model, words), path);
     else if (status == OZ_OK)
         printf("%s: it loads; there are no golden rows (%s)\n", opt->file, path);
     oz_model_free(model);

@@ -168,10 +168,7 @@ static void put_facts(const struct oz_model_info *info, const char *golden, FILE
         put_fact(to, "rows", "one at a time: %s", info->why_one);
     else
         put_fact(to, "rows", "%u at a time", info->tile_rows);
-    if (info->tolerance > 0)
-        put_fact(to, "golden", "%s; within %g, relative above 1", golden, info->tolerance);
-    else
-        put_fact(to, "golden", "%s; to the bit", golden);
+    put_fact(to, "golden", "%s", golden);
 }
 
 enum oz_status oz_model_report(const char *path, const struct oz_model_info *info,

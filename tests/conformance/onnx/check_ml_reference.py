@@ -20,13 +20,15 @@ import onnx.reference
 import onnxruntime
 from onnx import numpy_helper
 
-PASSES_MIN = 80
+PASSES_MIN = 95
 # By the beginning of the test's name: words of our refusal.
 REFUSED = {
     "test_linear_classifier_unary": "a classifier of one class is not served",  # ONNX Runtime refuses it too
     "test_onnxrt_tfidf_vectorizer": "TfIdfVectorizer",
     "test_tree_ensemble_regressor_missing_opset5_float16": "float16",
 }
+# No two agree: ONNX Runtime leaves the second column unwritten, the reference has 0 for the probits of 0 and 1.
+UNDECIDED = {"test_tree_ensemble_classifier_binary.4"}
 noted = []
 
 
@@ -113,6 +115,8 @@ def main() -> int:
         name, outcome, why = line.split("\t")
         name = pathlib.Path(name).name
         words = next((w for test, w in REFUSED.items() if name.startswith(test)), None)
+        if name in UNDECIDED:
+            continue
         if outcome == "pass" and not words:
             n_passes += 1
         elif outcome == "refused" and words and words in why:

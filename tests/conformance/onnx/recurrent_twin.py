@@ -1,9 +1,10 @@
 """RNN, GRU and LSTM as ONNX's reference text has them, in numpy, one row after the other."""
 import numpy as np
 
-ALPHA = {"Affine": 1.0, "Elu": 1.0, "HardSigmoid": 0.2, "LeakyRelu": 0.01, "ScaledTanh": 1.0,
+NEEDED = None
+ALPHA = {"Affine": NEEDED, "Elu": 1.0, "HardSigmoid": 0.2, "LeakyRelu": 0.01, "ScaledTanh": NEEDED,
          "ThresholdedRelu": 1.0}
-BETA = {"Affine": 0.0, "HardSigmoid": 0.5, "ScaledTanh": 1.0}
+BETA = {"Affine": NEEDED, "HardSigmoid": 0.5, "ScaledTanh": NEEDED}
 
 
 def activation(name, alpha, beta):

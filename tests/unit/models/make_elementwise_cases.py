@@ -97,6 +97,8 @@ def case(name, op, opset, inputs, n_outputs=1, reference=False, exact=None, **at
              ".output = {" + ", ".join(map(tensor, results)) + "}"]
     if reference:
         print("/* by the reference */")
+    if exact:
+        print("/* by the formula */")
     text = "{" + ",\n ".join(p for p in parts if p) + "},"
     print("\n".join(textwrap.fill(line, 118, subsequent_indent="  ", break_long_words=False,
                                   break_on_hyphens=False) for line in text.split("\n")))

@@ -1,10 +1,10 @@
-/* Element-wise operators, softmax, casts, reductions and quantization: what the ONNX node suite does
- * not have (tests/conformance/onnx has that suite).
- * Proves: older opsets' forms, every type, odd shapes and empty tensors give what ONNX Runtime gives
- * (elementwise_cases.inc, written by make_elementwise_cases.py), the same bits when folded at load;
- * integer division, powers and casts out of range have the answers that the sources state; a row's
- * bits do not depend on its batch; texts made from numbers outlive what is computed after them; what
- * is not served is refused in words, at load or when planned. */
+/* Element-wise operators, softmax, casts, reductions and quantization: what the ONNX node suite
+ * does not have (tests/conformance/onnx has that suite). Proves: older opsets' forms, every type,
+ * odd shapes and empty tensors give what ONNX Runtime gives (elementwise_cases.inc, written by
+ * make_elementwise_cases.py), the same bits when folded at load; integer division, powers and
+ * casts out of range have the answers that the sources state; a row's bits do not depend on its
+ * batch; texts made from numbers outlive what is computed after them; what is not served is
+ * refused in words, at load or when planned. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,8 @@
-/* The ai.onnx.ml operators but trees: every form, type and default gives what ONNX Runtime gives (or
- * a naive twin, where that serves a type not), a row's result is the same bits alone and in any
- * batch, and nodes that are wrong or hostile are refused in words. The cases are ml_operators.inc, by
- * make_ml_operators.py. Maps, which are columns here, and hostile keys are tested by hand. */
+/* The ai.onnx.ml operators but trees: every form, type and default gives what ONNX Runtime gives
+ * (or a naive twin, where that does not serve a type), a row's result is the same bits alone and in
+ * any batch, and nodes that are wrong or hostile are refused in words. The cases are
+ * ml_operators.inc, by make_ml_operators.py. Maps, which are columns here, and hostile keys are
+ * tested by hand; and every case is changed at random, which must harm nothing. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -108,6 +109,8 @@ static enum oz_status execute(struct run *run, const struct oz_tensor *input, ui
     return oz_net_run(&plan, input, run->memory, run->output, err);
 }
 
+static uint64_t allocation_to_fail; /* of compile and plan; 0: none */
+
 static enum oz_status run_vector(struct run *run, const struct vector *v,
                                  const struct oz_tensor *input, struct oz_error *err)
 {
@@ -118,7 +121,10 @@ static enum oz_status run_vector(struct run *run, const struct vector *v,
         v->refusal
             ? (uint32_t)(!strcmp(v->op, "LinearClassifier") || !strcmp(v->op, "SVMClassifier")) + 1u
             : v->n_outputs);
-    return execute(run, input, v->n_inputs, err);
+    oz_fail_allocation(allocation_to_fail);
+    enum oz_status status = execute(run, input, v->n_inputs, err);
+    oz_fail_allocation(0);
+    return status;
 }
 
 static bool same_text(struct oz_str a, struct oz_str b)
@@ -212,6 +218,120 @@ static void test_refusals(void **state)
         n_tested++;
     }
     assert_true(n_tested > 100);
+}
+
+/* Changes of one attribute or the input: other lengths (shorter), numbers, types and shapes. */
+static uint32_t seed = 1;
+static uint32_t below(uint32_t n)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (uint32_t)(((uint64_t)seed * n) >> 32);
+}
+
+static int64_t odd_integer(void)
+{
+    static const int64_t odd[] = {0, 1, -1, 2, 3, 5, 7, 1 << 20, INT32_MAX, INT64_MAX, INT64_MIN};
+    return odd[below(OZ_COUNT_OF(odd))];
+}
+
+static float odd_float(void)
+{
+    static const float odd[] = {0.0f, -0.0f, 1.0f, -1e30f, 3e38f, NAN, INFINITY, -INFINITY};
+    return odd[below(OZ_COUNT_OF(odd))];
+}
+
+enum { LIST_MAX = 1200, CELLS_MAX = 4096 };
+static int64_t odd_ints[LIST_MAX];
+static float odd_floats[LIST_MAX];
+
+static void change_attribute(struct oz_attribute *attribute)
+{
+    size_t n = OZ_MIN(attribute->n, (size_t)LIST_MAX);
+    uint32_t at = n ? below((uint32_t)n) : 0;
+    switch (attribute->kind) {
+    case OZ_ATTRIBUTE_INT: attribute->i = odd_integer(); return;
+    case OZ_ATTRIBUTE_FLOAT: attribute->f = odd_float(); return;
+    case OZ_ATTRIBUTE_STRING: attribute->s.len = below(attribute->s.len + 1); return;
+    default: break;
+    }
+    if (!n || below(2)) {
+        attribute->n = below((uint32_t)n + 1);
+    } else if (attribute->kind == OZ_ATTRIBUTE_INTS) {
+        memcpy(odd_ints, attribute->ints, n * sizeof *odd_ints);
+        odd_ints[at] = odd_integer();
+        attribute->ints = odd_ints, attribute->n = n;
+    } else if (attribute->kind == OZ_ATTRIBUTE_FLOATS) {
+        memcpy(odd_floats, attribute->floats, n * sizeof *odd_floats);
+        odd_floats[at] = odd_float();
+        attribute->floats = odd_floats, attribute->n = n;
+    }
+}
+
+static void change_input(struct oz_tensor *input)
+{
+    static double numbers[CELLS_MAX]; /* of any type: all their bytes are 0, or are NaN's */
+    static struct oz_str texts[CELLS_MAX];
+    for (size_t i = 0; i < CELLS_MAX; i++) {
+        numbers[i] = below(2) ? 0.0 : (double)NAN;
+        texts[i] = (struct oz_str){"ab", below(3)};
+    }
+    do {
+        input->rank = (uint8_t)below(5);
+        input->n = 1;
+        for (size_t d = 0; d < input->rank; d++) {
+            input->dim[d] = below(8);
+            input->n *= input->dim[d];
+        }
+    } while (input->n > CELLS_MAX);
+    input->dtype = (uint8_t)below(OZ_DTYPE_COUNT);
+    input->data = input->dtype == OZ_DTYPE_TEXT ? (void *)texts : (void *)numbers;
+    if (input->dtype == OZ_DTYPE_BOOL) memset(numbers, 1, sizeof numbers);
+}
+
+static void test_random_changes_harm_nothing(void **state)
+{
+    (void)state;
+    size_t n_done[OZ_STATUS_COUNT] = {0};
+    for (size_t i = 0; i < OZ_COUNT_OF(vectors); i++)
+        for (int round = 0; round < 200; round++) {
+            struct vector v = vectors[i];
+            struct oz_attribute attribute[16];
+            struct oz_tensor input[INPUTS_MAX];
+            struct oz_error err = {0};
+            struct run run;
+            assert_true(v.n_attributes <= OZ_COUNT_OF(attribute) && v.n_inputs <= INPUTS_MAX);
+            if (v.n_attributes) memcpy(attribute, v.attribute, v.n_attributes * sizeof *attribute);
+            memcpy(input, v.input, v.n_inputs * sizeof *input);
+            if (v.n_attributes && round % 4)
+                change_attribute(&attribute[below(v.n_attributes)]);
+            else
+                change_input(&input[below(v.n_inputs)]);
+            v.attribute = attribute;
+            enum oz_status status = run_vector(&run, &v, input, &err);
+            if (status != OZ_OK && status != OZ_MODEL) fail_msg("%s: %s", v.name, err.message);
+            n_done[status]++;
+            tear_down(&run);
+        }
+    assert_true(n_done[OZ_OK] > 1000 && n_done[OZ_MODEL] > 1000);
+}
+
+static void test_failed_allocations_are_said(void **state)
+{
+    (void)state;
+    size_t n_failures = 0;
+    for (size_t i = 0; i < OZ_COUNT_OF(vectors); i++) {
+        const struct vector *v = &vectors[i];
+        enum oz_status status = OZ_NO_MEMORY;
+        for (allocation_to_fail = 1; status == OZ_NO_MEMORY; allocation_to_fail++) {
+            struct run run;
+            status = run_vector(&run, v, v->input, NULL);
+            tear_down(&run);
+            n_failures += status == OZ_NO_MEMORY;
+        }
+        assert_int_equal(status, v->refusal ? OZ_MODEL : OZ_OK);
+    }
+    allocation_to_fail = 0;
+    assert_true(n_failures > OZ_COUNT_OF(vectors));
 }
 
 static void test_maps_are_columns(void **state)
@@ -336,9 +456,14 @@ static void test_keys_made_to_collide_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),    cmocka_unit_test(test_a_row_does_not_know_its_batch),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_maps_are_columns),
-        cmocka_unit_test(test_map_inputs), cmocka_unit_test(test_keys_made_to_collide_are_refused),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_a_row_does_not_know_its_batch),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_random_changes_harm_nothing),
+        cmocka_unit_test(test_failed_allocations_are_said),
+        cmocka_unit_test(test_maps_are_columns),
+        cmocka_unit_test(test_map_inputs),
+        cmocka_unit_test(test_keys_made_to_collide_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
