@@ -466,6 +466,77 @@ static void damaged_ensembles_are_refused(void **state)
     is_refused("`post_transform` is 5, served are 0 to 4");
 }
 
+static uint64_t random_state = 11;
+static uint32_t random_below(uint32_t n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33) % n;
+}
+
+/* Changes some elements of one attribute, in a copy. */
+static void damage(struct oz_attribute *attribute, struct oz_arena *arena)
+{
+    static const int64_t ints[] = {-1, 0, 1, 2, 3, 4, 7, 1 << 16, INT32_MAX, INT64_MAX, INT64_MIN};
+    static const float floats[] = {NAN, INFINITY, 0, -0.0f, 1, 7.5f, 1e38f};
+    static const struct oz_str words[] = {{"LEAF", 4}, {"BRANCH_EQ", 9}, {"BRANCH_GT", 9}, {"", 0}};
+    size_t n_changes = 1 + random_below(2);
+    if (attribute->kind == OZ_ATTRIBUTE_INT) attribute->i = ints[random_below(9)];
+    if (!attribute->n) return;
+    if (random_below(8) == 0) attribute->n -= 1;
+    size_t n_bytes = attribute->n * sizeof(struct oz_str);
+    void *copy = oz_arena_zeroed(arena, n_bytes + 1, 1);
+    assert_non_null(copy);
+    if (attribute->kind == OZ_ATTRIBUTE_INTS) {
+        int64_t *v = memcpy(copy, attribute->ints, attribute->n * sizeof *v);
+        while (attribute->n && n_changes--)
+            v[random_below((uint32_t)attribute->n)] = ints[random_below(OZ_COUNT_OF(ints))];
+        attribute->ints = v;
+    } else if (attribute->kind == OZ_ATTRIBUTE_FLOATS) {
+        float *v = memcpy(copy, attribute->floats, attribute->n * sizeof *v);
+        while (attribute->n && n_changes--)
+            v[random_below((uint32_t)attribute->n)] = floats[random_below(OZ_COUNT_OF(floats))];
+        attribute->floats = v;
+    } else if (attribute->kind == OZ_ATTRIBUTE_STRINGS) {
+        struct oz_str *v = memcpy(copy, attribute->strings, attribute->n * sizeof *v);
+        while (attribute->n && n_changes--)
+            v[random_below((uint32_t)attribute->n)] = words[random_below(OZ_COUNT_OF(words))];
+        attribute->strings = v;
+    }
+}
+
+/* Whatever the attributes: an error, or a net that runs. */
+static void random_damage_is_survived(void **state)
+{
+    (void)state;
+    static const int64_t labels[] = {1, 2, 3}, dim[] = {3, 2};
+    static const float x[] = {0, 1, NAN, 7.5f, -INFINITY, 2};
+    int n_run = 0;
+    for (int round = 0; round < 30000; round++) {
+        static const struct vote votes[] = {{1, 0, 1}, {2, 1, -2}};
+        struct oz_arena arena;
+        struct oz_tensor output[2];
+        oz_arena_init(&arena, 4096);
+        if (round % 3 == 0) {
+            ensemble();
+        } else if (round % 3 == 1) {
+            regressor();
+        } else {
+            tree("TreeEnsembleClassifier", "class", votes, 2);
+            hand_ints(&h, "classlabels_int64s", 2 + random_below(2), labels);
+            hand_output(&h, h.node[0].output[0]);
+        }
+        for (uint32_t n = 1 + random_below(3); n; n--)
+            damage(&h.attribute[random_below((uint32_t)h.n_attributes)], &arena);
+        if (oz_net_compile(&h.net, &err) == OZ_OK)
+            n_run += hand_run(&h, hand_tensor(&h, OZ_DTYPE_F32, 2, dim, x), output, &err) == OZ_OK;
+        else
+            assert_int_equal(err.status, OZ_MODEL);
+        hand_clear(&h);
+        oz_arena_clear(&arena);
+    }
+    assert_in_range(n_run, 300, 29000);
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -492,6 +563,7 @@ int main(void)
         cmocka_unit_test(inputs_are_checked),
         cmocka_unit_test(ensembles_are_read),
         cmocka_unit_test(damaged_ensembles_are_refused),
+        cmocka_unit_test(random_damage_is_survived),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
