@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include "models/net/exec.h"
 
-enum { NET_RUN_INPUTS_MAX = 4, NET_RUN_OUTPUTS_MAX = 8 };
+enum { NET_RUN_INPUTS_MAX = 8, NET_RUN_OUTPUTS_MAX = 8 };
 
 struct net_plans {
     struct oz_net_plan shared, apart;
