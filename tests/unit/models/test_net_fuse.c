@@ -321,10 +321,126 @@ static void fused_nets_give_the_same(void **state)
     for (size_t i = 0; i < OZ_COUNT_OF(cases); i++) try_case(&cases[i]);
 }
 
+/* x [rows x 6] times w; bias and activation in both branches of an If that is taken for sums above
+ * 0, or all three in the body of a Loop. */
+static struct message model_of_bodies(bool is_fixed, float *w, float *b)
+{
+    struct message g = {0}, body = {0}, branch[2] = {{0}};
+    int64_t w_dim[] = {6, 6}, b_dim[] = {1, 6};
+    put_value(&g, GRAPH_INPUT, "x", ONNX_FLOAT, 2, (int64_t[]){-1, 6});
+    if (is_fixed) {
+        put_floats(&g, "w", 2, w_dim, w);
+        put_floats(&g, "b", 2, b_dim, b);
+    } else {
+        put_value(&g, GRAPH_INPUT, "w", ONNX_FLOAT, 2, w_dim);
+        put_value(&g, GRAPH_INPUT, "b", ONNX_FLOAT, 2, b_dim);
+    }
+    put_floats(&g, "zero", 0, NULL, (float[]){0});
+    put_i64(&g, "count", 3);
+    put_node(&g, "MatMul", "x w", "m"); /* read in branches only: not fused over */
+    struct message node = node_of("ReduceSum", "x", "sum");
+    attr_int(&node, "keepdims", 0);
+    put_part(&g, GRAPH_NODE, &node);
+    put_node(&g, "Less", "zero sum", "c");
+    for (int i = 0; i < 2; i++) {
+        put_node(&branch[i], "Add", "m b", "a");
+        put_node(&branch[i], i ? "Relu" : "Tanh", "a", "r");
+        put_ends(&branch[i], GRAPH_OUTPUT, "r");
+    }
+    node = node_of("If", "c", "f");
+    attr_graph(&node, "then_branch", &branch[0]);
+    attr_graph(&node, "else_branch", &branch[1]);
+    put_part(&g, GRAPH_NODE, &node);
+    put_ends(&body, GRAPH_INPUT, "i d s");
+    put_node(&body, "Gemm", "s w b", "g");
+    put_node(&body, "Sigmoid", "g", "t"); /* fused */
+    put_node(&body, "MatMul", "t w", "n");
+    put_node(&body, "Add", "n b", "o"); /* the rank of t does not show: only the product is */
+    put_ends(&body, GRAPH_OUTPUT, "d o");
+    node = node_of("Loop", "count - f", "y");
+    attr_graph(&node, "body", &body);
+    put_part(&g, GRAPH_NODE, &node);
+    put_ends(&g, GRAPH_OUTPUT, "y");
+    return model_of(&g, 17);
+}
+
+static void bodies_are_fused_by_themselves(void **state)
+{
+    (void)state;
+    static const int64_t dims[][2] = {{ROWS, 6}, {6, 6}, {1, 6}};
+    static float data[3][36];
+    struct oz_tensor input[3];
+    random_state = 3;
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < 36; k++) data[i][k] = random_float();
+        assert_int_equal(oz_tensor_shape(&input[i], OZ_DTYPE_F32, 2, dims[i], &err), OZ_OK);
+        input[i].f32 = data[i];
+    }
+    for (int sign = 0; sign < 2; sign++) {
+        struct oz_net net[2];
+        struct oz_arena arena;
+        struct net_plans plans[2];
+        struct oz_tensor out[2];
+        oz_arena_init(&arena, 1 << 14);
+        for (int k = 0; k < ROWS * 6; k++) data[0][k] = -data[0][k];
+        for (int fixed = 0; fixed < 2; fixed++) {
+            struct message model = model_of_bodies(fixed, data[1], data[2]);
+            oz_net_init(&net[fixed]);
+            enum oz_status status = oz_onnx_read(model.data, model.n, &net[fixed], &err);
+            if (status == OZ_OK) status = oz_net_compile(&net[fixed], &err);
+            if (status == OZ_OK)
+                status = net_plans_init(&plans[fixed], &net[fixed], input, &arena, &err);
+            if (status == OZ_OK)
+                status = net_run("bodies", &plans[fixed], input, 0xa5, &out[fixed], &err);
+            if (status != OZ_OK) fail_msg("%s", err.message);
+            message_clear(&model);
+        }
+        net_same_bits("bodies", &out[0], &out[1]);
+        const struct oz_graph *main_graph = &net[1].graph;
+        const struct oz_graph *body = main_graph->node[main_graph->n_nodes - 1].attribute[0].graph;
+        assert_string_equal(main_graph->node[0].op->name, "Dense");
+        assert_int_equal(main_graph->n_nodes, 5);
+        assert_int_equal(body->n_nodes, 3);
+        assert_string_equal(body->node[0].op->name, "Dense");
+        for (int fixed = 0; fixed < 2; fixed++) {
+            net_plans_clear(&plans[fixed]);
+            oz_net_clear(&net[fixed]);
+        }
+        oz_arena_clear(&arena);
+    }
+}
+
+static void failed_allocations_are_told(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < OZ_COUNT_OF(cases); i++) {
+        static float zeros[512];
+        float *data[PARAMS_MAX];
+        for (int p = 0; p < PARAMS_MAX; p++) data[p] = zeros;
+        struct message model = model_of_case(&cases[i], true, data);
+        enum oz_status status = OZ_NO_MEMORY;
+        for (uint64_t nth = 1; status != OZ_OK; nth++) {
+            struct oz_net net;
+            oz_net_init(&net);
+            oz_fail_allocation(nth);
+            status = oz_onnx_read(model.data, model.n, &net, &err);
+            if (status == OZ_OK) status = oz_net_compile(&net, &err);
+            oz_fail_allocation(0);
+            oz_net_clear(&net);
+            if (status != OZ_OK && status != OZ_NO_MEMORY)
+                fail_msg("%s, allocation %d: %s", cases[i].name, (int)nth, err.message);
+            assert_true(nth < 1000);
+        }
+        message_clear(&model);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fused_nets_give_the_same),
+        cmocka_unit_test(bodies_are_fused_by_themselves),
+        cmocka_unit_test(failed_allocations_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
