@@ -2,9 +2,9 @@
  * sees it, bodies of Loop, If and Scan give what they give elsewhere, and a plan for N rows runs
  * any fewer of them with the same bits and refuses more.
  * How: nets with bodies and views are compared with ONNX Runtime (fixtures/net_core.txt, made by
- * make_net_core.py); random graphs with bodies in bodies are run twice, by the plan and by a twin of
- * it in which every value has a place of its own. All memory is set to a pattern before, and no run
- * may allocate. */
+ * make_net_core.py); random graphs with bodies in bodies are run twice, by the plan and by a twin
+ * of it in which every value has a place of its own. All memory is set to a pattern before, and no
+ * run may allocate. */
 #include "net_cases.h"
 #include "net_runs.h"
 #include "onnx_writer.h"
