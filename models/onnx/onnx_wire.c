@@ -3,7 +3,10 @@
 
 /* A graph takes three messages of depth: graph, node, attribute. */
 enum { DEPTH_MAX = 3 * (OZ_NET_GRAPH_DEPTH_MAX + 2) };
-#define MEMORY_PER_BYTE  16
+enum { BLOCK_BYTES_MIN = 4096 };
+/* Of the file's bytes, and at least. Parts that come twice are merged, each time by copying: many
+ * of them take little memory and much work. */
+enum { MEMORY_PER_BYTE = 16, TAKEN_PER_BYTE = 64 };
 #define MEMORY_BYTES_MIN ((size_t)16 << 20)
 
 void oz_onnx_wire_init(struct oz_onnx_wire *wire)
@@ -12,22 +15,63 @@ void oz_onnx_wire_init(struct oz_onnx_wire *wire)
     oz_arena_init(&wire->arena, 1 << 16);
 }
 
-void oz_onnx_wire_clear(struct oz_onnx_wire *wire) { oz_arena_clear(&wire->arena); }
+/* A large piece: protobuf-c notes every element of a list in such, 40 bytes each, and gives them
+ * back at the end of the message; kept, they would make up most of what a forest takes. The data
+ * begin at an odd multiple of 8, those of the arena at a multiple of 16: so one can tell. */
+struct oz_onnx_block {
+    struct oz_onnx_block *next, *before;
+    size_t n_bytes;
+    uint64_t data[];
+};
+
+void oz_onnx_wire_clear(struct oz_onnx_wire *wire)
+{
+    while (wire->block) {
+        struct oz_onnx_block *next = wire->block->next;
+        oz_free(wire->block);
+        wire->block = next;
+    }
+    oz_arena_clear(&wire->arena);
+}
+
+static void *take_block(struct oz_onnx_wire *wire, size_t n_bytes)
+{
+    struct oz_onnx_block *block = oz_malloc(sizeof *block + n_bytes);
+    if (!block) return NULL;
+    *block = (struct oz_onnx_block){.next = wire->block, .n_bytes = n_bytes};
+    if (block->next) block->next->before = block;
+    wire->block = block;
+    return block->data;
+}
 
 static void *take(void *data, size_t n_bytes)
 {
     struct oz_onnx_wire *wire = data;
-    if (n_bytes > wire->n_bytes_max - wire->n_bytes) {
+    if (n_bytes > wire->n_bytes_max - wire->n_bytes ||
+        n_bytes > wire->n_taken_max - wire->n_taken) {
         wire->is_over = true;
         return NULL;
     }
     wire->n_bytes += n_bytes;
-    void *memory = oz_arena_get(&wire->arena, n_bytes);
+    wire->n_taken += n_bytes;
+    void *memory =
+        n_bytes < BLOCK_BYTES_MIN ? oz_arena_get(&wire->arena, n_bytes) : take_block(wire, n_bytes);
     if (!memory) wire->no_memory = true;
     return memory;
 }
 
-static void give(void *data, void *memory) { (void)data, (void)memory; }
+static void give(void *data, void *memory)
+{
+    struct oz_onnx_wire *wire = data;
+    if (((uintptr_t)memory & 15) == 0) return;
+    struct oz_onnx_block *block = (void *)((uint8_t *)memory - sizeof *block);
+    *(block->before ? &block->before->next : &wire->block) = block->next;
+    if (block->next) block->next->before = block->before;
+    wire->n_bytes -= block->n_bytes;
+    oz_free(block);
+}
+
+_Static_assert(sizeof(struct oz_onnx_block) % 16 == 8, "give() tells blocks by their alignment");
 
 /* ---- nesting ---- */
 
@@ -110,16 +154,15 @@ static enum oz_status unpack(struct oz_onnx_wire *wire,
                              size_t n, void *ret_message, struct oz_error *err)
 {
     ProtobufCAllocator allocator = {.alloc = take, .free = give, .allocator_data = wire};
-    wire->n_bytes = 0;
-    wire->n_bytes_max = n > (SIZE_MAX - MEMORY_BYTES_MIN) / MEMORY_PER_BYTE
-                            ? SIZE_MAX
-                            : n * MEMORY_PER_BYTE + MEMORY_BYTES_MIN;
+    if (n > SIZE_MAX / 2 / TAKEN_PER_BYTE) OZ_FAIL(err, OZ_MODEL, "a file of %zu bytes", n);
+    wire->n_bytes = wire->n_taken = 0;
+    wire->n_bytes_max = n * MEMORY_PER_BYTE + MEMORY_BYTES_MIN;
+    wire->n_taken_max = n * TAKEN_PER_BYTE + MEMORY_BYTES_MIN;
     wire->is_over = wire->no_memory = false;
     ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &allocator, n, bytes);
     if (!message && wire->no_memory) return oz_no_memory(err);
     if (!message && wire->is_over)
-        OZ_FAIL(err, OZ_MODEL, "the file wants more than %zu bytes of memory to be read",
-                wire->n_bytes_max);
+        OZ_FAIL(err, OZ_MODEL, "reading it takes more memory than a file of %zu bytes may", n);
     if (!message) OZ_FAIL(err, OZ_MODEL, "the file is damaged: it is no protobuf of ONNX");
     *(ProtobufCMessage **)ret_message = message;
     return OZ_OK;

@@ -1,7 +1,7 @@
 /* Protobuf bytes to the messages of onnx.proto, bounded: protobuf-c follows nested messages by
  * recursion and allocates what it meets, so the nesting is measured before and the memory counted.
  *
- * Ownership: messages live in the wire's arena. Errors: OZ_MODEL for bytes that are no such message
+ * Ownership: messages live in the wire. Errors: OZ_MODEL for bytes that are no such message
  * or that ask for too much. */
 #ifndef OZ_MODELS_ONNX_ONNX_WIRE_H
 #define OZ_MODELS_ONNX_ONNX_WIRE_H
@@ -10,7 +10,9 @@
 
 struct oz_onnx_wire {
     struct oz_arena arena;
-    size_t n_bytes, n_bytes_max; /* taken from the arena */
+    struct oz_onnx_block *block; /* the large pieces, which are given back one by one */
+    size_t n_bytes, n_bytes_max; /* taken and not given back */
+    size_t n_taken, n_taken_max; /* and with what was given back: bounds the work */
     bool is_over;                /* more was asked for */
     bool no_memory;              /* there was none */
 };

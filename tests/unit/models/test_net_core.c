@@ -374,6 +374,45 @@ static void values_share_memory_unseen(void **state)
     assert_true(shared_bytes * 2 < apart_bytes); /* that there is something to see */
 }
 
+/* Whatever a byte says, a run that is allowed stays in its memory. */
+static void damaged_models_are_harmless(void **state)
+{
+    (void)state;
+    enum { MODELS = 400, TIMES = 20, ROWS = 4 };
+    int n_run = 0;
+    for (int m = 0; m < MODELS; m++) {
+        struct message model = random_model();
+        for (int t = 0; t < TIMES; t++) {
+            static float data[ROWS * 4];
+            struct oz_arena arena;
+            struct oz_net net;
+            struct net_plans plans;
+            struct oz_tensor out[NET_RUN_OUTPUTS_MAX], x = some_rows(data, ROWS);
+            size_t at = random_below((uint32_t)model.n);
+            uint8_t was = model.data[at];
+            model.data[at] =
+                (uint8_t)(random_below(2) ? random_below(256) : (was ^ 1u << random_below(8)));
+            oz_arena_init(&arena, 1 << 14);
+            oz_net_init(&net);
+            net.steps_max = 100000;
+            enum oz_status status = oz_onnx_read(model.data, model.n, &net, &err);
+            if (status == OZ_OK) status = oz_net_compile(&net, &err);
+            if (status == OZ_OK && net.graph.n_inputs == 1 && net.graph.n_outputs == 5) {
+                status = net_plans_init(&plans, &net, &x, &arena, &err);
+                if (status == OZ_OK) n_run++;
+                if (status == OZ_OK) status = net_run("damaged", &plans, &x, 0x5a, out, &err);
+                net_plans_clear(&plans);
+            }
+            if (status != OZ_OK) assert_int_equal(status, OZ_MODEL);
+            oz_net_clear(&net);
+            oz_arena_clear(&arena);
+            model.data[at] = was;
+        }
+        message_clear(&model);
+    }
+    assert_true(n_run > MODELS); /* most damage is to names and numbers */
+}
+
 /* Thousands of values at a time are placed by another rule. */
 static void crowds_are_placed_too(void **state)
 {
@@ -606,6 +645,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bodies_give_what_onnx_runtime_gives),
         cmocka_unit_test(values_share_memory_unseen),
+        cmocka_unit_test(damaged_models_are_harmless),
         cmocka_unit_test(crowds_are_placed_too),
         cmocka_unit_test(types_stay_as_planned),
         cmocka_unit_test(stacks_are_of_one_shape),
