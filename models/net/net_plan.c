@@ -152,6 +152,11 @@ static enum oz_status dry_run(struct planning *plan, const struct oz_tensor *inp
     memset(planner->dtype, OZ_DTYPE_COUNT, net->n_values); /* none */
     memset(planner->root, 0xff, net->n_values * sizeof(uint32_t));
     for (uint32_t i = 0; i < net->graph.n_inputs; i++) {
+        const struct oz_value *value = &net->value[net->graph.input[i]];
+        /* Fusing goes by the declared rank. */
+        if (value->has_shape && input[i].rank != value->rank)
+            OZ_FAIL(err, OZ_MODEL, "input `%.100s` is of rank %u, the file says %u", value->name,
+                    input[i].rank, value->rank);
         exec->value[net->graph.input[i]] = input[i];
         planner->dtype[net->graph.input[i]] = input[i].dtype;
     }

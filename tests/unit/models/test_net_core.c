@@ -617,7 +617,7 @@ static void rounds_end(void **state)
            NULL);
 }
 
-static void inputs_are_of_the_planned_type(void **state)
+static void inputs_are_as_declared_and_planned(void **state)
 {
     (void)state;
     struct message g = graph_of_x();
@@ -631,6 +631,10 @@ static void inputs_are_of_the_planned_type(void **state)
     oz_arena_init(&arena, 1 << 14);
     load("a net", model.data, model.n, &net);
     assert_int_equal(net_plans_init(&plans, &net, &x, &arena, &err), OZ_OK);
+    struct oz_tensor flat = {.dtype = OZ_DTYPE_F32, .rank = 1, .dim = {8}, .n = 8};
+    struct oz_net_plan plan;
+    assert_int_equal(oz_net_plan(&net, &flat, &arena, &plan, &err), OZ_MODEL);
+    assert_non_null(strstr(err.message, "input `x` is of rank 1, the file says 2"));
     x.dtype = OZ_DTYPE_I32;
     assert_int_equal(net_run("a net", &plans, &x, 0, &y, &err), OZ_MODEL);
     assert_non_null(strstr(err.message, "input 0 is int32, which was not planned"));
@@ -650,7 +654,7 @@ int main(void)
         cmocka_unit_test(types_stay_as_planned),
         cmocka_unit_test(stacks_are_of_one_shape),
         cmocka_unit_test(rounds_end),
-        cmocka_unit_test(inputs_are_of_the_planned_type),
+        cmocka_unit_test(inputs_are_as_declared_and_planned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
