@@ -310,7 +310,7 @@ static bool make_graph(struct program *p)
     for (; graph->n_nodes < n_nodes; graph->n_nodes++)
         if (!make_node(p, &graph->node[graph->n_nodes])) return false;
     net->n_nodes = n_nodes;
-    for (; graph->n_outputs < net->n_values && graph->n_outputs < 64; graph->n_outputs++)
+    for (; graph->n_outputs < net->n_values && graph->n_outputs < 16; graph->n_outputs++)
         graph->output[graph->n_outputs] = net->n_values - 1 - graph->n_outputs;
     return true;
 }
@@ -323,7 +323,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     p.at = bytes, p.end = bytes + n;
     oz_net_init(&p.net);
     oz_arena_init(&p.arena, 1 << 12);
-    p.net.memory_bytes_max = 1 << 20;
+    p.net.memory_bytes_max = 1 << 18;
     p.net.steps_max = 10000;
     if (make_graph(&p) && oz_net_compile(&p.net, &err) == OZ_OK)
         fuzz_run(&p.net, p.input, &p.arena);
