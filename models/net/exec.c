@@ -3,6 +3,7 @@
 #include "models/net/exec_state.h"
 
 enum { ALIGN = 64 };
+#define PLAN_VISITS_MAX (UINT64_C(1) << 23)
 
 static size_t aligned(size_t n) { return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1); }
 
@@ -63,7 +64,8 @@ bool oz_exec_is_wanted(const struct oz_node *node, uint32_t k)
 void *oz_exec_plan_data(struct oz_exec *exec, size_t n_bytes)
 {
     struct oz_planner *planner = exec->planner;
-    if (n_bytes > planner->data_bytes_max - planner->data_bytes) {
+    size_t left = planner->data_bytes_max - planner->data_bytes;
+    if (left < ALIGN || n_bytes > left - ALIGN) {
         planner->is_over = true;
         return NULL;
     }
@@ -72,19 +74,26 @@ void *oz_exec_plan_data(struct oz_exec *exec, size_t n_bytes)
         planner->is_over = true;
         return NULL;
     }
-    planner->data_bytes += n_bytes;
+    planner->data_bytes += n_bytes + ALIGN;
     return (void *)(((uintptr_t)memory + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
+}
+
+void oz_exec_note(struct oz_exec *exec, uint32_t number, const struct oz_tensor *tensor)
+{
+    struct oz_planner *planner = exec->planner;
+    uint64_t n_bytes = (uint64_t)tensor->n * oz_dtype_bytes((enum oz_dtype)tensor->dtype);
+    planner->value_bytes[number] = OZ_MAX(planner->value_bytes[number], n_bytes);
+    planner->root[number] = number;
+    if (planner->dtype) planner->dtype[number] = tensor->dtype;
 }
 
 static enum oz_status plan_out(struct oz_exec *exec, const struct oz_node *node, uint32_t value,
                                struct oz_tensor *to)
 {
-    struct oz_planner *planner = exec->planner;
-    uint64_t n_bytes = (uint64_t)to->n * oz_dtype_bytes((enum oz_dtype)to->dtype);
-    planner->value_bytes[value] = OZ_MAX(planner->value_bytes[value], n_bytes);
-    planner->root[value] = value;
+    size_t n_bytes = (size_t)to->n * oz_dtype_bytes((enum oz_dtype)to->dtype);
+    oz_exec_note(exec, value, to);
     if (!oz_exec_is_dry(exec, node)) {
-        to->data = oz_exec_plan_data(exec, OZ_MAX(n_bytes, (uint64_t)1));
+        to->data = oz_exec_plan_data(exec, OZ_MAX(n_bytes, (size_t)1));
         return OZ_OK;
     }
     for (uint32_t i = 0; i < node->n_inputs; i++) {
@@ -104,6 +113,10 @@ enum oz_status oz_exec_out(struct oz_exec *exec, const struct oz_node *node, uin
     *ret_tensor = to;
     if (exec->planner) return plan_out(exec, node, value, to);
     uint64_t n_bytes = (uint64_t)to->n * oz_dtype_bytes(dtype);
+    /* Whether a Cast is a view, say, follows from types, so they must be those of the plan. */
+    if (dtype != exec->plan->dtype[value])
+        OZ_FAIL(err, OZ_MODEL, "output %u is %s with these data, which was not planned", k,
+                oz_dtype_word(dtype));
     if (n_bytes > exec->plan->cap_bytes[value])
         OZ_FAIL(err, OZ_MODEL, "output %u wants %llu bytes with these data, %llu were planned", k,
                 (unsigned long long)n_bytes, (unsigned long long)exec->plan->cap_bytes[value]);
@@ -217,12 +230,22 @@ static enum oz_status plan_node(struct oz_exec *exec, const struct oz_node *node
     return OZ_OK;
 }
 
+enum oz_status oz_exec_steps(struct oz_exec *exec, uint64_t n, struct oz_error *err)
+{
+    uint64_t max = exec->net->steps_max;
+    if (n > max || exec->n_steps > max - n)
+        OZ_FAIL(err, OZ_MODEL, "a run has more than %llu nodes, rounds of loops included",
+                (unsigned long long)max);
+    exec->n_steps += n;
+    if (exec->planner && ++exec->planner->n_visits > PLAN_VISITS_MAX)
+        OZ_FAIL(err, OZ_MODEL, "its loops have too many rounds that differ from each other");
+    return OZ_OK;
+}
+
 enum oz_status oz_exec_node(struct oz_exec *exec, const struct oz_node *node, struct oz_error *err)
 {
     size_t outer_scratch = exec->scratch_used;
-    if (++exec->n_steps > exec->net->steps_max)
-        OZ_FAIL(err, OZ_MODEL, "the net runs more than %llu nodes: a loop without an end?",
-                (unsigned long long)exec->net->steps_max);
+    OZ_TRY(oz_exec_steps(exec, 1, err));
     exec->scratch_used = 0;
     enum oz_status status =
         exec->planner ? plan_node(exec, node, err) : node->op->run(exec, node, err);
@@ -234,6 +257,7 @@ enum oz_status oz_exec_node(struct oz_exec *exec, const struct oz_node *node, st
 enum oz_status oz_exec_graph(struct oz_exec *exec, const struct oz_graph *graph,
                              struct oz_error *err)
 {
+    OZ_TRY(oz_exec_steps(exec, UINT64_C(1) + graph->n_inputs + graph->n_outputs, err));
     for (uint32_t i = 0; i < graph->n_nodes; i++) OZ_TRY(oz_exec_node(exec, &graph->node[i], err));
     return OZ_OK;
 }
@@ -244,7 +268,12 @@ enum oz_status oz_net_run(const struct oz_net_plan *plan, const struct oz_tensor
     const struct oz_net *net = plan->net;
     struct oz_exec exec = {.net = net, .plan = plan, .memory = memory, .value = memory};
     OZ_ASSERT(((uintptr_t)memory & (ALIGN - 1)) == 0);
-    for (uint32_t i = 0; i < net->graph.n_inputs; i++) exec.value[net->graph.input[i]] = input[i];
+    for (uint32_t i = 0; i < net->graph.n_inputs; i++) {
+        if (input[i].dtype != plan->dtype[net->graph.input[i]])
+            OZ_FAIL(err, OZ_MODEL, "input %u is %s, which was not planned", i,
+                    oz_dtype_word((enum oz_dtype)input[i].dtype));
+        exec.value[net->graph.input[i]] = input[i];
+    }
     OZ_TRY(oz_exec_graph(&exec, &net->graph, err));
     for (uint32_t i = 0; i < net->graph.n_outputs; i++)
         ret_output[i] = *oz_exec_value(&exec, net->graph.output[i]);

@@ -68,10 +68,11 @@ bool oz_exec_is_dry(const struct oz_exec *exec, const struct oz_node *node);
 
 struct oz_net_plan {
     const struct oz_net *net;
-    size_t memory_bytes;                      /* of a run; the memory must be aligned to 64 */
-    size_t value_bytes;                       /* of these: values and scratch */
-    uint64_t *offset;                         /* [net->n_values]: of the value in the memory */
-    uint64_t *cap_bytes;                      /* [net->n_values] */
+    size_t memory_bytes; /* of a run; the memory must be aligned to 64 */
+    size_t value_bytes;  /* of these: values and scratch */
+    uint64_t *offset;    /* [net->n_values]: of the value in the memory */
+    uint64_t *cap_bytes; /* [net->n_values] */
+    uint8_t *dtype;      /* [net->n_values]: a value of another type may not take the place */
     uint64_t *scratch_offset, *scratch_bytes; /* [net->n_nodes] */
     struct oz_tensor *output;                 /* [graph.n_outputs]: their shapes in this plan */
 };

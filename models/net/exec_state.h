@@ -14,6 +14,9 @@ struct oz_planner {
                                   the plan's */
     uint64_t *scratch_bytes; /* [n_nodes] */
     bool *scratch_is_kept;   /* [n_nodes]: until the run ends; NULL when folding */
+    uint8_t *dtype;          /* [n_values]; NULL when folding */
+    uint64_t n_visits;       /* nodes that were planned; n_steps also counts rounds that were not
+                                  gone through */
 };
 
 struct oz_exec {
@@ -33,9 +36,14 @@ enum oz_status oz_exec_node(struct oz_exec *exec, const struct oz_node *node,
                             struct oz_error *err) OZ_MUST_USE;
 /* The tensor of a value, constant or not. */
 const struct oz_tensor *oz_exec_value(const struct oz_exec *exec, uint32_t number);
+/* So many nodes run: refused when a run has too many. Rounds of a body count too, so that one
+ * without nodes ends. */
+enum oz_status oz_exec_steps(struct oz_exec *exec, uint64_t n, struct oz_error *err) OZ_MUST_USE;
 /* Sets an input of a body. The data stay where they are; they must outlive the node. */
 void oz_exec_set(struct oz_exec *exec, uint32_t number, const struct oz_tensor *tensor);
 bool oz_exec_is_planning(const struct oz_exec *exec);
+/* While planning: the value gets memory of its own for a tensor like this. */
+void oz_exec_note(struct oz_exec *exec, uint32_t number, const struct oz_tensor *tensor);
 /* While planning: memory for known values; NULL when there is to be none. */
 void *oz_exec_plan_data(struct oz_exec *exec, size_t n_bytes);
 /* "Gemm (ai.onnx 13), node `x`" in front of the message. */

@@ -11,7 +11,8 @@
 #include "models/net/exec_state.h"
 
 enum { ALIGN = 64 };
-#define FOR_EVER            UINT32_MAX
+#define FOR_EVER UINT32_MAX
+enum { CROWD = 1024 }; /* so many pieces at a time are placed well, more are placed fast */
 #define PLAN_DATA_BYTES_MAX ((size_t)64 << 20)
 
 struct life {
@@ -103,24 +104,28 @@ static enum oz_status place(struct planning *plan, struct oz_arena *arena, uint6
                             uint64_t *ret_end, struct oz_error *err)
 {
     struct placed *placed = oz_arena_get(arena, (plan->n_pieces + 1) * sizeof *placed);
-    size_t n = 0;
+    size_t n = 0, n_new = 0;
     if (!placed) return oz_no_memory(err);
     qsort(plan->piece, plan->n_pieces, sizeof *plan->piece, by_first);
     *ret_end = start;
     for (size_t i = 0; i < plan->n_pieces; i++) {
         const struct piece *piece = &plan->piece[i];
         size_t kept = 0, at;
-        for (size_t k = 0; k < n; k++)
-            if (placed[k].last >= piece->first) placed[kept++] = placed[k];
-        n = kept;
+        if (n < CROWD || n_new > n / 8) {
+            for (size_t k = 0; k < n; k++)
+                if (placed[k].last >= piece->first) placed[kept++] = placed[k];
+            n = kept, n_new = 0;
+        }
         uint64_t offset = start, n_bytes = (piece->n_bytes + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
-        for (at = 0; at < n && placed[at].offset - offset < n_bytes; at++) offset = placed[at].end;
+        at = n < CROWD ? 0 : n - 1;
+        for (; at < n && (n >= CROWD || placed[at].offset - offset < n_bytes); at++)
+            offset = placed[at].end;
         if (n_bytes > plan->net->memory_bytes_max || offset > plan->net->memory_bytes_max - n_bytes)
             OZ_FAIL(err, OZ_MODEL, "a run wants more than %llu bytes of memory",
                     (unsigned long long)plan->net->memory_bytes_max);
         memmove(&placed[at + 1], &placed[at], (n - at) * sizeof *placed);
         placed[at] = (struct placed){offset, offset + n_bytes, piece->last};
-        n++;
+        n++, n_new++;
         *piece->ret_offset = offset;
         *ret_end = OZ_MAX(*ret_end, offset + n_bytes);
     }
@@ -138,13 +143,18 @@ static enum oz_status dry_run(struct planning *plan, const struct oz_tensor *inp
     planner->root = oz_arena_get(&plan->temporary, (net->n_values + 1) * sizeof(uint32_t));
     planner->scratch_bytes = oz_arena_zeroed(&plan->temporary, net->n_nodes + 1, 8);
     planner->scratch_is_kept = oz_arena_zeroed(&plan->temporary, net->n_nodes + 1, sizeof(bool));
+    planner->dtype = oz_arena_zeroed(&plan->temporary, net->n_values + 1, 1);
     *exec = (struct oz_exec){.net = net, .planner = planner};
     exec->value = oz_arena_zeroed(&plan->temporary, net->n_values + 1, sizeof *exec->value);
     if (!planner->value_bytes || !planner->root || !planner->scratch_bytes ||
-        !planner->scratch_is_kept || !exec->value)
+        !planner->scratch_is_kept || !planner->dtype || !exec->value)
         return oz_no_memory(err);
+    memset(planner->dtype, OZ_DTYPE_COUNT, net->n_values); /* none */
     memset(planner->root, 0xff, net->n_values * sizeof(uint32_t));
-    for (uint32_t i = 0; i < net->graph.n_inputs; i++) exec->value[net->graph.input[i]] = input[i];
+    for (uint32_t i = 0; i < net->graph.n_inputs; i++) {
+        exec->value[net->graph.input[i]] = input[i];
+        planner->dtype[net->graph.input[i]] = input[i].dtype;
+    }
     return oz_exec_graph(exec, &net->graph, err);
 }
 
@@ -189,12 +199,14 @@ static enum oz_status make_plan(struct planning *plan, const struct oz_tensor *i
                                ((size_t)net->n_values + net->n_nodes + 1) * sizeof *plan->piece);
     ret->offset = oz_arena_zeroed(arena, net->n_values + 1, 8);
     ret->cap_bytes = oz_arena_zeroed(arena, net->n_values + 1, 8);
+    ret->dtype = oz_arena_zeroed(arena, net->n_values + 1, 1);
     ret->scratch_offset = oz_arena_zeroed(arena, net->n_nodes + 1, 8);
     ret->scratch_bytes = oz_arena_zeroed(arena, net->n_nodes + 1, 8);
     ret->output = oz_arena_zeroed(arena, net->graph.n_outputs + 1, sizeof *ret->output);
-    if (!plan->life || !plan->piece || !ret->offset || !ret->cap_bytes || !ret->scratch_offset ||
-        !ret->scratch_bytes || !ret->output)
+    if (!plan->life || !plan->piece || !ret->offset || !ret->cap_bytes || !ret->dtype ||
+        !ret->scratch_offset || !ret->scratch_bytes || !ret->output)
         return oz_no_memory(err);
+    memcpy(ret->dtype, plan->planner.dtype, net->n_values);
     live_in(plan, &net->graph, 0, 0, FOR_EVER);
     join_views(plan);
     for (uint32_t v = 0; v < net->n_values; v++) {

@@ -46,9 +46,7 @@ enum oz_status oz_body_give(struct oz_exec *exec, const struct oz_node *node, ui
     struct oz_tensor copy = *from, *to; /* `from` may be the output itself */
     if (oz_exec_is_planning(exec)) {
         uint32_t number = output_number(node, k);
-        uint64_t *most = &exec->planner->value_bytes[number];
-        *most = OZ_MAX(*most, (uint64_t)bytes_of(&copy));
-        exec->planner->root[number] = number;
+        oz_exec_note(exec, number, &copy);
         exec->value[number] = copy;
         return OZ_OK;
     }
@@ -88,7 +86,12 @@ enum oz_status oz_body_carry(struct oz_exec *exec, const struct oz_node *node, u
     size_t scratch_used = exec->scratch_used, aside_bytes = scratch_used;
     OZ_ASSERT(n <= OZ_BODY_STATES_MAX);
     for (uint32_t k = 0; k < n; k++) {
+        const struct oz_tensor *before = oz_body_output(exec, node, k);
         made[k] = *oz_exec_value(exec, number[k]);
+        if (made[k].dtype != before->dtype)
+            OZ_FAIL(err, OZ_MODEL, "its body makes %s of loop-carried value %u, which is %s",
+                    oz_dtype_word((enum oz_dtype)made[k].dtype), k,
+                    oz_dtype_word((enum oz_dtype)before->dtype));
         if (oz_exec_is_planning(exec))
             aside_bytes += bytes_of(&made[k]) + 64;
         else

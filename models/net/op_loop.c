@@ -18,6 +18,7 @@ struct loop {
 struct rounds {
     int64_t n_max, n; /* INT64_MAX: no count is given */
     bool cond, cond_is_known;
+    bool is_every; /* planning: a round of which the number is not known stands for all */
     int64_t round; /* the data of the body's first input */
     uint8_t cond_in;
 };
@@ -84,7 +85,7 @@ static enum oz_status run_body(struct oz_exec *exec, const struct oz_node *node,
     rounds->round = rounds->n;
     rounds->cond_in = rounds->cond;
     if (oz_exec_is_planning(exec)) {
-        round.data = oz_exec_plan_data(exec, sizeof rounds->round);
+        round.data = rounds->is_every ? NULL : oz_exec_plan_data(exec, sizeof rounds->round);
         if (round.data) *round.i64 = rounds->n;
         cond.data = rounds->cond_is_known ? oz_exec_plan_data(exec, 1) : NULL;
         if (cond.data) *cond.boolean = rounds->cond;
@@ -96,6 +97,17 @@ static enum oz_status run_body(struct oz_exec *exec, const struct oz_node *node,
                      err));
     rounds->n++;
     return OZ_OK;
+}
+
+static enum oz_status no_round(struct oz_error *err)
+{
+    OZ_FAIL(err, OZ_MODEL, "it runs no round, so what it stacks has no shape");
+}
+
+static enum oz_status no_end(struct oz_error *err)
+{
+    OZ_FAIL(err, OZ_MODEL,
+            "nothing that is known at load bounds how often it runs: give it a constant count");
 }
 
 /* What scan output s of the node has room for, in rounds. */
@@ -121,7 +133,7 @@ static enum oz_status keep_slices(struct oz_exec *exec, const struct oz_node *no
         if (slice->rank == OZ_RANK_MAX)
             OZ_FAIL(err, OZ_MODEL, "it stacks tensors of rank %d", OZ_RANK_MAX);
         memcpy(dim + 1, slice->dim, slice->rank * sizeof *dim);
-        if (rounds->n > 1 && (before->rank != slice->rank + 1 ||
+        if (rounds->n > 1 && (before->dtype != slice->dtype || before->rank != slice->rank + 1 ||
                               memcmp(before->dim + 1, slice->dim, slice->rank * sizeof *dim)))
             OZ_FAIL(err, OZ_MODEL, "what it stacks changes its shape from round to round");
         if (rounds->n > room(exec, node, k, slice_bytes))
@@ -146,9 +158,7 @@ static enum oz_status really_run(struct oz_exec *exec, const struct oz_node *nod
         OZ_TRY(oz_body_carry(exec, node, loop->n_carried, loop->body->output + 1,
                              loop->body->input + 2, err));
     }
-    if (!rounds->n && loop->n_scanned)
-        OZ_FAIL(err, OZ_MODEL, "it runs no round, so what it stacks has no shape");
-    return OZ_OK;
+    return !rounds->n && loop->n_scanned ? no_round(err) : OZ_OK;
 }
 
 static enum oz_status plan_slices(struct oz_exec *exec, const struct oz_node *node, int64_t n,
@@ -171,31 +181,80 @@ static enum oz_status plan_slices(struct oz_exec *exec, const struct oz_node *no
     return OZ_OK;
 }
 
+/* Planning: a round whose number is not known. When it changes no shape and leaves the condition
+ * as it is, all further rounds are like it. When it cannot be planned so, they differ. */
+static enum oz_status plan_every_round(struct oz_exec *exec, const struct oz_node *node,
+                                       const struct rounds *rounds, struct oz_tensor *before,
+                                       bool *ret_is_every, struct oz_error *err)
+{
+    const struct loop *loop = node->state;
+    struct rounds every = *rounds;
+    struct oz_error why = {0};
+    every.is_every = true;
+    for (uint32_t k = 0; k < loop->n_carried; k++) before[k] = *oz_body_output(exec, node, k);
+    enum oz_status status = run_body(exec, node, &every, &why);
+    if (status == OZ_OK)
+        status = oz_body_carry(exec, node, loop->n_carried, loop->body->output + 1,
+                               loop->body->input + 2, &why);
+    *ret_is_every = status == OZ_OK && every.cond_is_known == rounds->cond_is_known &&
+                    every.cond == rounds->cond &&
+                    oz_body_is_settled(exec, node, loop->n_carried, before);
+    if (status == OZ_OK && !*ret_is_every)
+        for (uint32_t k = 0; k < loop->n_carried; k++)
+            OZ_TRY(oz_body_give(exec, node, k, &before[k], err));
+    for (uint32_t k = 0; k < loop->n_carried; k++)
+        oz_exec_set(exec, loop->body->input[k + 2], oz_body_output(exec, node, k));
+    if (status == OZ_OK || status == OZ_MODEL) return OZ_OK;
+    if (err) *err = why;
+    return status;
+}
+
+/* One round after the other until they repeat themselves: then only their number counts. */
+static enum oz_status plan_each(struct oz_exec *exec, const struct oz_node *node,
+                                struct rounds *rounds, struct oz_tensor *before, bool *ret_is_loose,
+                                struct oz_error *err)
+{
+    const struct loop *loop = node->state;
+    bool is_tried = false, is_every = false;
+    while (rounds->n < rounds->n_max && !(rounds->cond_is_known && !rounds->cond)) {
+        uint64_t n_steps = exec->n_steps;
+        for (uint32_t k = 0; k < loop->n_carried; k++) before[k] = *oz_body_output(exec, node, k);
+        OZ_TRY(run_body(exec, node, rounds, err));
+        OZ_TRY(oz_body_carry(exec, node, loop->n_carried, loop->body->output + 1,
+                             loop->body->input + 2, err));
+        n_steps = exec->n_steps - n_steps;
+        if (!rounds->cond_is_known) *ret_is_loose = true;
+        if (rounds->n == rounds->n_max || (rounds->cond_is_known && !rounds->cond)) break;
+        if (!is_tried && oz_body_is_settled(exec, node, loop->n_carried, before)) {
+            OZ_TRY(plan_every_round(exec, node, rounds, before, &is_every, err));
+            is_tried = true;
+        }
+        if (is_every) {
+            uint64_t left = (uint64_t)(rounds->n_max - rounds->n);
+            if (rounds->n_max == INT64_MAX) return no_end(err);
+            rounds->n = rounds->n_max;
+            OZ_TRY(oz_exec_steps(exec, left > UINT64_MAX / n_steps ? UINT64_MAX : left * n_steps,
+                                 err));
+        } else if (rounds->n == PLAN_ROUNDS_MAX) {
+            OZ_FAIL(err, OZ_MODEL, "it runs more than %lld rounds that differ from each other",
+                    (long long)PLAN_ROUNDS_MAX);
+        }
+    }
+    return OZ_OK;
+}
+
 static enum oz_status plan_rounds(struct oz_exec *exec, const struct oz_node *node,
                                   struct rounds *rounds, bool *ret_is_loose, struct oz_error *err)
 {
     const struct loop *loop = node->state;
+    const struct oz_tensor *count = oz_exec_in(exec, node, 0);
     struct oz_arena arena;
     oz_arena_init(&arena, 256);
     struct oz_tensor *before = oz_arena_get(&arena, (loop->n_carried + 1) * sizeof *before);
     enum oz_status status = before ? OZ_OK : oz_no_memory(err);
-    *ret_is_loose = false;
-    while (status == OZ_OK && rounds->n < rounds->n_max &&
-           !(rounds->cond_is_known && !rounds->cond)) {
-        for (uint32_t k = 0; k < loop->n_carried; k++) before[k] = *oz_body_output(exec, node, k);
-        status = run_body(exec, node, rounds, err);
-        if (status == OZ_OK)
-            status = oz_body_carry(exec, node, loop->n_carried, loop->body->output + 1,
-                                   loop->body->input + 2, err);
-        if (status != OZ_OK) break;
-        if (!rounds->cond_is_known) *ret_is_loose = true;
-        if (oz_body_is_settled(exec, node, loop->n_carried, before)) {
-            rounds->n = rounds->n_max;
-        } else if (rounds->n == PLAN_ROUNDS_MAX) {
-            status = oz_error_set(err, OZ_MODEL, "it runs more than %lld rounds",
-                                  (long long)PLAN_ROUNDS_MAX);
-        }
-    }
+    /* Where the data decide how often it runs, the plan is for the most. */
+    *ret_is_loose = !rounds->cond_is_known || (count && !count->data);
+    if (status == OZ_OK) status = plan_each(exec, node, rounds, before, ret_is_loose, err);
     oz_arena_clear(&arena);
     return status;
 }
@@ -208,11 +267,6 @@ enum oz_status oz_loop_run(struct oz_exec *exec, const struct oz_node *node, str
     OZ_TRY(begin(exec, node, &rounds, err));
     if (!oz_exec_is_planning(exec)) return really_run(exec, node, &rounds, err);
     OZ_TRY(plan_rounds(exec, node, &rounds, &is_loose, err));
-    if (rounds.n == INT64_MAX)
-        OZ_FAIL(err, OZ_MODEL,
-                "nothing that is known at load bounds how often it runs: give it a constant count");
-    if (rounds.n > (int64_t)(exec->net->steps_max / OZ_MAX(loop->body->n_nodes, 1u)))
-        OZ_FAIL(err, OZ_MODEL, "it runs %lld rounds of %u nodes, more than the %llu nodes of a run",
-                (long long)rounds.n, loop->body->n_nodes, (unsigned long long)exec->net->steps_max);
+    if (!rounds.n && loop->n_scanned) return no_round(err);
     return plan_slices(exec, node, rounds.n, is_loose, err);
 }

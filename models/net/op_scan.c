@@ -18,6 +18,14 @@ static enum oz_status list_of(struct oz_node *node, const char *name, uint32_t n
     return OZ_OK;
 }
 
+static enum oz_status check_directions(const int64_t *list, uint32_t n, struct oz_error *err)
+{
+    for (uint32_t i = 0; list && i < n; i++)
+        if (list[i] != 0 && list[i] != 1)
+            OZ_FAIL(err, OZ_MODEL, "a direction is %lld, expected 0 or 1", (long long)list[i]);
+    return OZ_OK;
+}
+
 enum oz_status oz_scan_compile(struct oz_net *net, struct oz_node *node, struct oz_error *err)
 {
     struct scan *scan = oz_node_state(net, node, sizeof *scan);
@@ -46,6 +54,8 @@ enum oz_status oz_scan_compile(struct oz_net *net, struct oz_node *node, struct 
     OZ_TRY(list_of(node, "scan_input_directions", scan->n_scanned, &scan->input_reverse, err));
     OZ_TRY(list_of(node, "scan_output_axes", scan->n_made, &scan->output_axis, err));
     OZ_TRY(list_of(node, "scan_output_directions", scan->n_made, &scan->output_reverse, err));
+    OZ_TRY(check_directions(scan->input_reverse, scan->n_scanned, err));
+    OZ_TRY(check_directions(scan->output_reverse, scan->n_made, err));
     return oz_body_need_outputs(net, node, scan->body->n_outputs, err);
 }
 
@@ -91,6 +101,10 @@ static enum oz_status keep_slice(struct oz_exec *exec, const struct oz_node *nod
     OZ_TRY(oz_axis(at(scan->output_axis, k), rank, &axis, err));
     for (size_t d = 0; d < rank; d++)
         dim[d] = d < axis ? slice->dim[d] : d == axis ? n : slice->dim[d - 1];
+    const struct oz_tensor *before = oz_body_output(exec, node, scan->n_states + k);
+    if (round && (before->dtype != slice->dtype || before->rank != rank ||
+                  memcmp(before->dim, dim, rank * sizeof *dim)))
+        OZ_FAIL(err, OZ_MODEL, "what it stacks changes its shape from round to round");
     OZ_TRY(oz_exec_out(exec, node, scan->n_states + k, (enum oz_dtype)slice->dtype, rank, dim,
                        &whole, err));
     if (oz_exec_is_planning(exec)) {
@@ -120,8 +134,6 @@ static enum oz_status count_rounds(struct oz_exec *exec, const struct oz_node *n
         *ret_n = whole->dim[axis];
     }
     if (!*ret_n) OZ_FAIL(err, OZ_MODEL, "it has no slice to scan");
-    if ((uint64_t)*ret_n > exec->net->steps_max / OZ_MAX(scan->body->n_nodes, 1u))
-        OZ_FAIL(err, OZ_MODEL, "it scans %lld slices", (long long)*ret_n);
     return OZ_OK;
 }
 
@@ -131,6 +143,7 @@ enum oz_status oz_scan_run(struct oz_exec *exec, const struct oz_node *node, str
     const struct scan *scan = node->state;
     int64_t n = 0, n_rounds;
     OZ_TRY(count_rounds(exec, node, &n, err));
+    uint64_t n_steps = exec->n_steps;
     n_rounds = oz_exec_is_planning(exec) ? OZ_MIN(n, INT64_C(2)) : n;
     for (uint32_t k = 0; k < scan->n_states; k++) {
         struct oz_tensor first = *oz_exec_in(exec, node, k);
@@ -149,5 +162,7 @@ enum oz_status oz_scan_run(struct oz_exec *exec, const struct oz_node *node, str
             oz_body_carry(exec, node, scan->n_states, scan->body->output, scan->body->input, err));
         exec->scratch_used = scratch_used;
     }
-    return OZ_OK;
+    uint64_t left = (uint64_t)(n - n_rounds);
+    n_steps = left ? (exec->n_steps - n_steps) / (uint64_t)n_rounds : 0;
+    return oz_exec_steps(exec, left * n_steps, err);
 }

@@ -39,7 +39,7 @@ static enum oz_status keep_tensor(struct oz_net *net, const OzOnnx__Attribute *f
                                   struct oz_attribute *to, struct oz_error *err)
 {
     struct oz_tensor *tensor = oz_arena_zeroed(&net->arena, 1, sizeof *tensor);
-    if (!from->t) OZ_FAIL(err, OZ_MODEL, "is a tensor that is not there");
+    if (!from->t) OZ_FAIL(err, OZ_MODEL, "the tensor is not there");
     if (!tensor) return oz_no_memory(err);
     OZ_TRY(oz_onnx_tensor(from->t, &net->arena, tensor, err));
     to->kind = OZ_ATTRIBUTE_TENSOR, to->tensor = tensor;
@@ -50,7 +50,7 @@ static enum oz_status keep_graph(struct oz_onnx_builder *builder, struct oz_onnx
                                  const OzOnnx__Attribute *from, struct oz_attribute *to,
                                  struct oz_error *err)
 {
-    if (!from->g) OZ_FAIL(err, OZ_MODEL, "is a graph that is not there");
+    if (!from->g) OZ_FAIL(err, OZ_MODEL, "an attribute's graph is not there");
     to->kind = OZ_ATTRIBUTE_GRAPH;
     to->graph = oz_arena_zeroed(&builder->net->arena, 1, sizeof *to->graph);
     if (!to->graph) return oz_no_memory(err);
@@ -77,7 +77,7 @@ static enum oz_status keep(struct oz_onnx_builder *builder, struct oz_onnx_place
     case TENSOR: return keep_tensor(net, from, to, err);
     case GRAPH: return keep_graph(builder, place, from, to, err);
     }
-    OZ_FAIL(err, OZ_MODEL, "is of type %d, which is not served", from->type);
+    OZ_FAIL(err, OZ_MODEL, "its type %d is not served", from->type);
 }
 
 static const OzOnnx__Attribute *find(OzOnnx__Attribute *const *list, size_t n, const char *name)

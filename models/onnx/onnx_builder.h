@@ -18,11 +18,26 @@ struct oz_onnx_call {
     const struct oz_onnx_call *outer; /* the call that `node` stands in, or NULL */
 };
 
+struct oz_onnx_function { /* what is asked of the model's functions again and again */
+    uint64_t hash;        /* of the domain, name and overload */
+    uint64_t n_bytes;     /* of its message */
+};
+
 struct oz_onnx_builder {
     struct oz_net *net;
     const OzOnnx__Model *model;
+    struct oz_onnx_function *function; /* [model->n_functions], on the heap */
     uint32_t graph_depth, function_depth, n_calls;
+    /* Of the functions' messages, once for every call: what a file may make of few bytes. */
+    uint64_t n_called_bytes, n_called_bytes_max;
 };
+
+/* Before anything is built; the bytes of the file bound what its functions may be written out to.
+ * To be cleared also after an error. */
+enum oz_status oz_onnx_builder_init(struct oz_onnx_builder *builder, struct oz_net *net,
+                                    const OzOnnx__Model *model, size_t n_bytes,
+                                    struct oz_error *err) OZ_MUST_USE;
+void oz_onnx_builder_clear(struct oz_onnx_builder *builder);
 
 /* Where nodes are being put. */
 struct oz_onnx_place {

@@ -1,7 +1,12 @@
 #include <stdio.h>
 #include <string.h>
+#include "base/hash.h"
 #include "models/onnx/onnx_builder.h"
 #include "models/onnx/onnx_reader.h"
+
+/* Of the file's bytes, and at least: what its functions may be written out to. */
+enum { CALLED_TIMES_MAX = 16 };
+#define CALLED_BYTES_MIN (UINT64_C(16) << 20)
 
 const char *oz_onnx_keep(struct oz_net *net, const char *text)
 {
@@ -27,19 +32,51 @@ int64_t oz_onnx_opset(const struct oz_onnx_opsets *opsets, const char *domain)
     return 0;
 }
 
-static const OzOnnx__Function *find_function(const struct oz_onnx_builder *builder,
-                                             const OzOnnx__Node *node)
+static uint64_t function_hash(const char *domain, const char *name, const char *overload)
+{
+    if (is_default_domain(domain)) domain = "";
+    if (!overload) overload = "";
+    uint64_t parts[] = {oz_hash64(domain, strlen(domain)), oz_hash64(name, strlen(name)),
+                        oz_hash64(overload, strlen(overload))};
+    return oz_hash64(parts, sizeof parts);
+}
+
+enum oz_status oz_onnx_builder_init(struct oz_onnx_builder *builder, struct oz_net *net,
+                                    const OzOnnx__Model *model, size_t n_bytes,
+                                    struct oz_error *err)
+{
+    *builder = (struct oz_onnx_builder){.net = net, .model = model};
+    builder->n_called_bytes_max = (uint64_t)n_bytes * CALLED_TIMES_MAX + CALLED_BYTES_MIN;
+    if (!model->n_functions) return OZ_OK;
+    builder->function = oz_calloc(model->n_functions, sizeof *builder->function);
+    if (!builder->function) return oz_no_memory(err);
+    for (size_t i = 0; i < model->n_functions; i++) {
+        const OzOnnx__Function *function = model->functions[i];
+        const char *name = function->name ? function->name : "";
+        builder->function[i] = (struct oz_onnx_function){
+            .hash = function_hash(function->domain, name, function->overload),
+            .n_bytes = protobuf_c_message_get_packed_size(&function->base)};
+    }
+    return OZ_OK;
+}
+
+void oz_onnx_builder_clear(struct oz_onnx_builder *builder) { oz_free(builder->function); }
+
+/* Its place among the model's functions; n_functions: none. */
+static size_t find_function(const struct oz_onnx_builder *builder, const OzOnnx__Node *node)
 {
     const OzOnnx__Model *model = builder->model;
     const char *overload = node->overload ? node->overload : "";
+    if (!model->n_functions) return 0;
+    uint64_t hash = function_hash(node->domain, node->op_type, overload);
     for (size_t i = 0; i < model->n_functions; i++) {
         const OzOnnx__Function *function = model->functions[i];
-        if (function->name && !strcmp(function->name, node->op_type) &&
-            same_domain(function->domain, node->domain) &&
+        if (builder->function[i].hash == hash && function->name &&
+            !strcmp(function->name, node->op_type) && same_domain(function->domain, node->domain) &&
             !strcmp(function->overload ? function->overload : "", overload))
-            return function;
+            return i;
     }
-    return NULL;
+    return model->n_functions;
 }
 
 static enum oz_status find_op(const struct oz_onnx_place *place, const OzOnnx__Node *from,
@@ -141,17 +178,35 @@ static enum oz_status inline_body(struct oz_onnx_builder *builder, struct oz_onn
     return OZ_OK;
 }
 
-/* The function's nodes take the place of the node that calls it. The depth is bounded here, the
- * number of nodes by build_node(). */
-static enum oz_status inline_function(struct oz_onnx_builder *builder, struct oz_onnx_place *caller,
-                                      const OzOnnx__Node *from, const OzOnnx__Function *function,
-                                      struct oz_error *err)
+/* A call copies the function's attributes and names, so that a small file with many calls of a
+ * large function would become a huge net. */
+static enum oz_status count_call(struct oz_onnx_builder *builder, const OzOnnx__Node *from,
+                                 size_t which, struct oz_error *err)
 {
+    const OzOnnx__Function *function = builder->model->functions[which];
     if (builder->function_depth == OZ_ONNX_FUNCTION_DEPTH_MAX)
         OZ_FAIL(err, OZ_MODEL, "functions call functions more than %d deep",
                 OZ_ONNX_FUNCTION_DEPTH_MAX);
     if (++builder->n_calls > OZ_NET_NODES_MAX)
         OZ_FAIL(err, OZ_MODEL, "functions are called more than %d times", OZ_NET_NODES_MAX);
+    if (from->n_attribute > OZ_NET_ATTRIBUTES_MAX ||
+        function->n_attribute_proto > OZ_NET_ATTRIBUTES_MAX)
+        OZ_FAIL(err, OZ_MODEL, "a function with more than %d attributes", OZ_NET_ATTRIBUTES_MAX);
+    builder->n_called_bytes += builder->function[which].n_bytes;
+    if (builder->n_called_bytes > builder->n_called_bytes_max)
+        OZ_FAIL(err, OZ_MODEL,
+                "its functions, written out for every call, are more than %llu bytes",
+                (unsigned long long)builder->n_called_bytes_max);
+    return OZ_OK;
+}
+
+/* The function's nodes take the place of the node that calls it. The depth is bounded here, the
+ * number of nodes by build_node(). */
+static enum oz_status inline_function(struct oz_onnx_builder *builder, struct oz_onnx_place *caller,
+                                      const OzOnnx__Node *from, size_t which, struct oz_error *err)
+{
+    const OzOnnx__Function *function = builder->model->functions[which];
+    OZ_TRY(count_call(builder, from, which, err));
     struct oz_onnx_scope scope;
     oz_onnx_scope_init(&scope, NULL);
     struct oz_onnx_opsets opsets = {function->opset_import, function->n_opset_import};
@@ -190,9 +245,10 @@ enum oz_status oz_onnx_build_node(struct oz_onnx_builder *builder, struct oz_onn
                                   const OzOnnx__Node *from, size_t number, struct oz_error *err)
 {
     if (!from->op_type) OZ_FAIL(err, OZ_MODEL, "node %zu has no operator", number);
-    const OzOnnx__Function *function = find_function(builder, from);
-    enum oz_status status = function ? inline_function(builder, place, from, function, err)
-                                     : add_node(builder, place, from, number, err);
+    size_t which = find_function(builder, from);
+    enum oz_status status = which < builder->model->n_functions
+                                ? inline_function(builder, place, from, which, err)
+                                : add_node(builder, place, from, number, err);
     if (status == OZ_MODEL)
         return from->name && *from->name
                    ? oz_error_prefix(err, "node `%.100s`", from->name)

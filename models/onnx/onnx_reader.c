@@ -44,9 +44,13 @@ enum oz_status oz_onnx_read(const uint8_t *bytes, size_t n, struct oz_net *net,
     enum oz_status status = oz_onnx_wire_model(&wire, bytes, n, &model, err);
     if (status == OZ_OK) status = check_versions(model, net, err);
     if (status == OZ_OK) {
-        struct oz_onnx_builder builder = {.net = net, .model = model};
+        struct oz_onnx_builder builder;
         struct oz_onnx_opsets opsets = {model->opset_import, model->n_opset_import};
-        status = oz_onnx_build_graph(&builder, model->graph, NULL, &opsets, NULL, &net->graph, err);
+        status = oz_onnx_builder_init(&builder, net, model, n, err);
+        if (status == OZ_OK)
+            status =
+                oz_onnx_build_graph(&builder, model->graph, NULL, &opsets, NULL, &net->graph, err);
+        oz_onnx_builder_clear(&builder);
     }
     oz_onnx_wire_clear(&wire);
     return status;
