@@ -137,6 +137,20 @@ static enum oz_status count_rounds(struct oz_exec *exec, const struct oz_node *n
     return OZ_OK;
 }
 
+/* Unlike a Loop's. */
+static enum oz_status check_states(const struct oz_exec *exec, const struct oz_node *node,
+                                   struct oz_error *err)
+{
+    const struct scan *scan = node->state;
+    for (uint32_t k = 0; k < scan->n_states; k++) {
+        const struct oz_tensor *made = oz_exec_value(exec, scan->body->output[k]);
+        const struct oz_tensor *state = oz_body_output(exec, node, k);
+        if (!made->loose && !state->loose && !oz_tensor_same_shape(made, state))
+            OZ_FAIL(err, OZ_MODEL, "its state %u changes its shape from round to round", k);
+    }
+    return OZ_OK;
+}
+
 /* A scanned state keeps its shape, so two rounds of planning show all there is. */
 enum oz_status oz_scan_run(struct oz_exec *exec, const struct oz_node *node, struct oz_error *err)
 {
@@ -156,6 +170,7 @@ enum oz_status oz_scan_run(struct oz_exec *exec, const struct oz_node *node, str
         for (uint32_t i = 0; i < scan->n_scanned; i++)
             OZ_TRY(set_slice(exec, node, i, round, n, err));
         OZ_TRY(oz_exec_graph(exec, scan->body, err));
+        OZ_TRY(check_states(exec, node, err));
         for (uint32_t k = 0; k < scan->n_made; k++)
             OZ_TRY(keep_slice(exec, node, k, round, n, err));
         OZ_TRY(
