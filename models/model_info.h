@@ -48,7 +48,7 @@ struct oz_model_info {
     const struct oz_model_tensor *input, *output;
     bool has_own_names; /* of every feature */
 
-    uint32_t n_trees, n_nodes; /* of a forest */
+    uint32_t n_trees, n_nodes; /* of a forest, or of all forests in a net */
     uint32_t n_ops;            /* kinds of nodes of a net, as the file has them */
     const struct oz_model_operator *op;
     uint32_t n_steps;    /* nodes of a net that are run for each tile, after folding and fusing */

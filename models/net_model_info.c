@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "kernels/cpu/net_kernels.h"
+#include "models/net/op_tree.h"
 #include "models/net_model.h"
 
 enum { NAME_BYTES_MAX = 96, RENAMINGS_MAX = 8 };
@@ -212,6 +213,17 @@ static enum oz_status name_scores(struct oz_net_model *model, struct oz_model_in
     return status;
 }
 
+static void count_trees(const struct oz_net *net, struct oz_model_info *info)
+{
+    for (uint32_t i = 0; i < net->graph.n_nodes; i++) {
+        const struct oz_node *node = &net->graph.node[i];
+        if (node->op->run != oz_tree_run) continue;
+        const struct oz_forest *forest = ((const struct oz_tree_state *)node->state)->forest;
+        info->n_trees += forest->n_trees;
+        info->n_nodes += forest->n_nodes;
+    }
+}
+
 enum oz_status oz_net_model_describe(struct oz_net_model *model, struct oz_model_info *info,
                                      struct oz_error *err)
 {
@@ -224,6 +236,7 @@ enum oz_status oz_net_model_describe(struct oz_net_model *model, struct oz_model
     info->opset = net->opset;
     info->ml_opset = net->ml_opset;
     info->n_steps = net->graph.n_nodes;
+    count_trees(net, info);
     info->memory_bytes = sizeof *model + (size_t)net->weight_bytes;
     info->run_bytes = model->scratch_bytes;
     info->tile_rows = model->tile_rows;

@@ -1,6 +1,6 @@
 /* OpenBLAS, for large products of two matrices that are both made at run time, where packing one
- * of them first does not pay. Weights never go here: packed once, our own kernels are as fast or faster,
- * and only their bits are the same for every batch.
+ * of them first does not pay. Weights never go here: packed once, our own kernels are nearly as
+ * fast or faster, and only their bits are the same for every batch.
  *
  * It is loaded when a net wants it, not linked: linked, it would start a thread for every core of
  * the machine in every process, before main(). Its core is named to it, because it does not know

@@ -49,8 +49,8 @@ tile(const int R, const int P, const int V, const bool is_packed, const struct b
             sum[r][v] = oz_vf_set(0);
             if (!start) continue;
             const float *from = start + (size_t)r * b->ld_start + v * OZ_LANES;
-            sum[r][v] = v + 1 < N || b->is_whole ? oz_vf_load(from)
-                                                 : oz_vf_load_some(from, b->some);
+            sum[r][v] =
+                v + 1 < N || b->is_whole ? oz_vf_load(from) : oz_vf_load_some(from, b->some);
         }
     const size_t k = b->k, lda = b->lda, ldw = b->ldw, panel_step = b->panel_step;
     const oz_vm some = b->some;

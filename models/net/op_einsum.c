@@ -6,9 +6,9 @@
  *     inner   in both, not needed any more        columns  only in the right one, needed later
  *     gone    in one alone, not needed any more
  *
- * The left one is copied to [batch][rows][inner], the right one to [batch][inner][columns], sums
- * over what is gone are taken while copying; then it is one product of matrices per batch. So no
- * equation costs more than its products, and every sum runs in one order. */
+ * The left one is copied to [batch][rows][inner] and the right one to [batch][inner][columns], sums
+ * over what is gone are taken while copying, and then it is one product of matrices per batch. So
+ * no equation costs more than its products, and every sum runs in one order. */
 #include "models/net/op_tables.h"
 #include <string.h>
 #include "models/net/einsum_equation.h"

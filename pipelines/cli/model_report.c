@@ -155,7 +155,7 @@ static void put_facts(const struct oz_model_info *info, const char *golden, FILE
     put_fact(to, "sha256", "%s", info->sha256);
     if (info->n_trees)
         put_fact(to, "trees", "%u, with %u nodes", info->n_trees, info->n_nodes);
-    else
+    if (info->n_steps)
         put_fact(to, "steps", "%u, after folding and fusing", info->n_steps);
     put_fact(to, "features", "%u%s", info->n_features,
              info->has_own_names ? ""

@@ -194,6 +194,16 @@ def dense(cases):
               y.astype(np.float32), 13, ("w", "b"))
 
 
+def large(cases):
+    """Where other code takes over: many rows, long sums, wide outputs."""
+    for a, b in [((2, 128, 600), (2, 600, 700)), ((130, 1030), (1030, 1025)), ((300, 1100), (1100, 3)),
+                 ((1, 1300), (1300, 900)), ((2, 70, 1500), (2, 1500, 1000))]:
+        inputs = {"a": number(a, np.float32), "b": number(b, np.float32)}
+        y = wide(inputs["a"]) @ wide(inputs["b"])
+        for constants in ((), ("a",), ("b",)):
+            cases.add([helper.make_node("MatMul", ["a", "b"], ["y"])], inputs, y.astype(np.float32), 13, constants)
+
+
 def refused(cases):
     x, f = np.zeros, np.float32
     y = x((2, 2), f)
@@ -224,6 +234,7 @@ def main():
         for kind in (gemm, matmul, einsum, quantized, dense):
             for _ in range(n):
                 kind(cases)
+        large(cases)
         refused(cases)
         out = subprocess.run([runner, *[str(cases.root / name) for name in cases.refusal]], capture_output=True,
                              text=True, check=True).stdout

@@ -47,6 +47,7 @@ SUITES = [("opset 17", pathlib.Path("/usr/share/libonnx-testdata/data")),
           ("opset 24", pathlib.Path(onnx.__file__).parent / "backend/test/data")]
 FOLDERS = ["node", "simple", "pytorch-converted", "pytorch-operator"]
 PASSES_MIN = 900
+FINE = ("pass", "refused", "short", "other")
 
 
 class Facts:
@@ -101,6 +102,11 @@ class Facts:
                 and all(name in LISTED.get(domain, ()) for domain, name in self.operators))
 
 
+# Cases whose expected values are wrong: an int8 that is out of range wraps around in them, where the
+# operator's text says that it saturates, as ONNX Runtime does.
+WRAPPED = {"test_qlinearmatmul_2D_int8_float32", "test_qlinearmatmul_3D_int8_float32"}
+
+
 def run(tool, cases):
     """Outcomes by folder."""
     rough = [case for case in cases if case.name in ROUGH]
@@ -124,9 +130,11 @@ def run_within(tool, cases, rtol):
 
 
 def judge(case, outcome, reason, facts):
-    """'pass', 'refused' (as it should be), 'short' (known), or what is wrong."""
+    """'pass', 'refused' (as it should be), 'short' (known), 'other' (the case is wrong), or what is wrong."""
     if outcome == "pass":
         return "pass"
+    if outcome == "wrong" and case.name in WRAPPED and " is -128, expected " in reason:
+        return "other"
     if outcome != "refused":
         return outcome
     if not facts.is_ours():
@@ -182,12 +190,13 @@ def main():
             totals[verdict] += 1
             for operator in facts.operators:
                 rows[operator][verdict, suite] += 1
-            if verdict not in ("pass", "refused", "short") or (args.v and verdict != "pass"):
+            if verdict not in FINE or (args.v and verdict != "pass"):
                 print(f"{suite} {case.name}: {verdict}: {reason}")
-        n_bad += sum(n for verdict, n in totals.items() if verdict not in ("pass", "refused", "short"))
+        n_bad += sum(n for verdict, n in totals.items() if verdict not in FINE)
         all_totals += totals
         words.append(f"{suite}: {sum(totals.values())} cases, {totals['pass']} pass, {totals['refused']} are refused by name"
-                     + (f", {totals['short']} fall short" if totals["short"] else ""))
+                     + (f", {totals['short']} fall short" if totals["short"] else "")
+                     + (f", {totals['other']} are wrong themselves" if totals["other"] else ""))
     text = document(rows, ". ".join(words) + ".")
     print(table(rows))
     print("\n".join(words))

@@ -6,8 +6,8 @@
  * |got - expected| <= 1e-5 + RTOL * |expected|, and both runs with each other to the bit.
  *
  * Usage: run_onnx_cases [--rtol RTOL] FOLDER...   RTOL is 1e-5 when left out. Prints a line for
- * each folder: name, tab, pass | refused | wrong, tab, why. Exit 0 whatever came of them: judging is
- * check_suite.py's. */
+ * each folder: name, tab, pass | refused | wrong, tab, why. Exit 0 whatever came of them: judging
+ * is check_suite.py's. */
 #include <dirent.h>
 #include <math.h>
 #include <stdarg.h>

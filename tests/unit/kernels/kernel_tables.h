@@ -29,7 +29,7 @@ static inline const struct oz_net_kernels *table_at(size_t i)
     return is_next ? &simde_table : NULL;
 }
 
-static uint64_t random_state = 1;
+static _Thread_local uint64_t random_state = 1;
 static inline uint32_t random_u32(void)
 {
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
