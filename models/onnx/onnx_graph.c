@@ -80,10 +80,10 @@ static enum oz_status declare(struct oz_net *net, const OzOnnx__ValueInfo *info,
     if (!is_input) return OZ_OK;
     if (type &&
         (type->has_sequence_type || type->has_optional_type || type->has_sparse_tensor_type))
-        OZ_FAIL(err, OZ_MODEL, "it is a %s, tensors and maps are served",
-                type->has_sequence_type   ? "sequence"
-                : type->has_optional_type ? "optional value"
-                                          : "sparse tensor");
+        OZ_FAIL(err, OZ_MODEL, "it is %s, tensors and maps are served",
+                type->has_sequence_type   ? "a sequence"
+                : type->has_optional_type ? "an optional value"
+                                          : "a sparse tensor");
     OZ_FAIL(err, OZ_MODEL, "its type is not given");
 }
 

@@ -377,8 +377,8 @@ static void fused_nets_give_the_same(void **state)
     for (size_t i = 0; i < OZ_COUNT_OF(cases); i++) try_case(&cases[i]);
 }
 
-/* x [rows x 6] times w; bias and activation in both branches of an If that is taken for sums above
- * 0, or all three in the body of a Loop. */
+/* x [rows x 6] times w, whose bias and activation stand in a branch of an If; then products with all
+ * that belongs to them in the body of a Loop. */
 static struct message model_of_bodies(bool is_fixed, float *w, float *b)
 {
     struct message g = {0}, body = {0}, branch[2] = {{0}};
@@ -393,13 +393,13 @@ static struct message model_of_bodies(bool is_fixed, float *w, float *b)
     }
     put_floats(&g, "zero", 0, NULL, (float[]){0});
     put_i64(&g, "count", 3);
-    put_node(&g, "MatMul", "x w", "m"); /* read in branches only: not fused over */
+    put_node(&g, "MatMul", "x w", "m"); /* read in a branch only: not fused over */
     struct message node = node_of("ReduceSum", "x", "sum");
     attr_int(&node, "keepdims", 0);
     put_part(&g, GRAPH_NODE, &node);
     put_node(&g, "Less", "zero sum", "c");
     for (int i = 0; i < 2; i++) {
-        put_node(&branch[i], "Add", "m b", "a");
+        put_node(&branch[i], "Add", i ? "x b" : "m b", "a");
         put_node(&branch[i], i ? "Relu" : "Tanh", "a", "r");
         put_ends(&branch[i], GRAPH_OUTPUT, "r");
     }
@@ -456,6 +456,8 @@ static void bodies_are_fused_by_themselves(void **state)
         const struct oz_graph *body = main_graph->node[main_graph->n_nodes - 1].attribute[0].graph;
         assert_string_equal(main_graph->node[0].op->name, "Dense");
         assert_int_equal(main_graph->n_nodes, 5);
+        assert_string_equal(main_graph->node[3].op->name, "If");
+        assert_int_equal(main_graph->node[3].attribute[0].graph->n_nodes, 2);
         assert_int_equal(body->n_nodes, 3);
         assert_string_equal(body->node[0].op->name, "Dense");
         for (int fixed = 0; fixed < 2; fixed++) {

@@ -169,7 +169,7 @@ static void types_are_named(void **state)
         uint32_t field;
         const char *words;
     } kinds[] = {{4, "input `z`: it is a sequence, tensors and maps are served"},
-                 {9, "input `z`: it is a optional value"},
+                 {9, "input `z`: it is an optional value"},
                  {8, "input `z`: it is a sparse tensor"},
                  {0, "input `z`: its type is not given"}};
     for (size_t i = 0; i < OZ_COUNT_OF(kinds); i++) {
