@@ -377,8 +377,8 @@ static void fused_nets_give_the_same(void **state)
     for (size_t i = 0; i < OZ_COUNT_OF(cases); i++) try_case(&cases[i]);
 }
 
-/* x [rows x 6] times w, whose bias and activation stand in a branch of an If; then products with all
- * that belongs to them in the body of a Loop. */
+/* x [rows x 6] times w, whose bias and activation stand in a branch of an If; then products with
+ * all that belongs to them in the body of a Loop. */
 static struct message model_of_bodies(bool is_fixed, float *w, float *b)
 {
     struct message g = {0}, body = {0}, branch[2] = {{0}};

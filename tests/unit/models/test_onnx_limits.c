@@ -176,6 +176,17 @@ static void calls_fit_their_functions(void **state)
     model = model_of(&g, 17);
     put_part(&model, MODEL_FUNCTION, &f);
     refused("a value of the caller", &model, "it reads `x`, which nothing before it makes");
+    g = graph_of_x(), f = function_of("f");
+    node = call_of("f", "x", "y");
+    for (int i = 0; i < 257; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "a%d", i);
+        attr_int(&node, name, i);
+    }
+    put_part(&g, GRAPH_NODE, &node);
+    model = model_of(&g, 17);
+    put_part(&model, MODEL_FUNCTION, &f);
+    refused("attributes", &model, "a function with more than 256 attributes");
 }
 
 /* ---- much in little ---- */
