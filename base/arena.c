@@ -67,6 +67,14 @@ static void *take(struct oz_arena *arena, size_t n_bytes, size_t align)
 
 void *oz_arena_get(struct oz_arena *arena, size_t n_bytes) { return take(arena, n_bytes, ALIGN); }
 
+void *oz_arena_aligned(struct oz_arena *arena, size_t n_bytes)
+{
+    size_t with_room;
+    if (__builtin_add_overflow(n_bytes, (size_t)OZ_ARENA_LINE, &with_room)) return NULL;
+    uintptr_t p = (uintptr_t)take(arena, with_room, ALIGN);
+    return p ? (void *)((p + OZ_ARENA_LINE - 1) & ~(uintptr_t)(OZ_ARENA_LINE - 1)) : NULL;
+}
+
 void *oz_arena_zeroed(struct oz_arena *arena, size_t n, size_t each_bytes)
 {
     size_t n_bytes;

@@ -6,6 +6,8 @@
 #define OZ_BASE_ARENA_H
 #include "base/memory.h"
 
+enum { OZ_ARENA_LINE = 64 };
+
 struct oz_arena_block;
 struct oz_arena {
     struct oz_arena_block *first, *current;
@@ -19,6 +21,8 @@ void oz_arena_init(struct oz_arena *arena, size_t block_bytes); /* allocates not
 void oz_arena_clear(struct oz_arena *arena);                    /* frees every block */
 void oz_arena_reset(struct oz_arena *arena); /* forgets what was given out, keeps the blocks */
 void *oz_arena_get(struct oz_arena *arena, size_t n_bytes); /* aligned to 16; NULL: out of memory */
+/* Aligned to OZ_ARENA_LINE, as vectors and cache lines are. */
+void *oz_arena_aligned(struct oz_arena *arena, size_t n_bytes);
 void *oz_arena_zeroed(struct oz_arena *arena, size_t n, size_t each_bytes);
 char *oz_arena_strndup(struct oz_arena *arena, const char *s, size_t len); /* NUL-terminated copy */
 char *oz_arena_printf(struct oz_arena *arena, const char *fmt, ...) OZ_PRINTF(2, 3);

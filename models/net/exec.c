@@ -69,13 +69,13 @@ void *oz_exec_plan_data(struct oz_exec *exec, size_t n_bytes)
         planner->is_over = true;
         return NULL;
     }
-    uint8_t *memory = oz_arena_get(planner->data, n_bytes + ALIGN);
+    void *memory = oz_arena_aligned(planner->data, n_bytes);
     if (!memory) {
         planner->is_over = true;
         return NULL;
     }
     planner->data_bytes += n_bytes + ALIGN;
-    return (void *)(((uintptr_t)memory + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
+    return memory;
 }
 
 void oz_exec_note(struct oz_exec *exec, uint32_t number, const struct oz_tensor *tensor)

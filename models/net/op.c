@@ -2,8 +2,6 @@
 #include <string.h>
 #include "models/net/op_tables.h"
 
-enum { ALIGN = 64 };
-
 static const struct oz_op *const tables[] = {
 #define X(family) oz_ops_##family,
     OZ_OP_TABLE_MAP(X)
@@ -148,22 +146,20 @@ void oz_attr_ignore(struct oz_node *node, const char *name)
         if (!strcmp(node->attribute[i].name, name)) node->attribute[i].used = true;
 }
 
-static void *aligned(struct oz_arena *arena, size_t n_bytes)
+static void *zeroed(struct oz_arena *arena, size_t n_bytes)
 {
-    if (n_bytes > SIZE_MAX - ALIGN) return NULL;
-    uint8_t *memory = oz_arena_zeroed(arena, n_bytes + ALIGN, 1);
-    if (!memory) return NULL;
-    return (void *)(((uintptr_t)memory + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
+    void *memory = oz_arena_aligned(arena, n_bytes);
+    return memory ? memset(memory, 0, n_bytes) : NULL;
 }
 
 void *oz_node_state(struct oz_net *net, struct oz_node *node, size_t n_bytes)
 {
-    return node->state = aligned(&net->arena, n_bytes);
+    return node->state = zeroed(&net->arena, n_bytes);
 }
 
 void *oz_net_weights(struct oz_net *net, size_t n_bytes)
 {
-    void *memory = aligned(&net->arena, n_bytes);
+    void *memory = zeroed(&net->arena, n_bytes);
     if (memory) net->weight_bytes += n_bytes;
     return memory;
 }

@@ -2,14 +2,7 @@
 #include <string.h>
 #include "models/onnx/onnx_reader.h"
 
-enum { EXTERNAL = 1, ALIGN = 64 };
-
-static void *aligned(struct oz_arena *arena, size_t n_bytes)
-{
-    uint8_t *memory = oz_arena_get(arena, n_bytes + ALIGN);
-    if (!memory) return NULL;
-    return (void *)(((uintptr_t)memory + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
-}
+enum { EXTERNAL = 1 };
 
 static enum oz_status wrong_count(const struct oz_tensor *tensor, size_t n, const char *unit,
                                   struct oz_error *err)
@@ -111,7 +104,7 @@ enum oz_status oz_onnx_tensor(const OzOnnx__Tensor *from, struct oz_arena *arena
     OZ_TRY(oz_tensor_shape(ret_tensor, dtype, from->n_dims, from->dims, err));
     if (held(from, dtype) < (size_t)ret_tensor->n)
         return wrong_count(ret_tensor, held(from, dtype), "elements", err);
-    ret_tensor->data = aligned(arena, (size_t)ret_tensor->n * oz_dtype_bytes(dtype));
+    ret_tensor->data = oz_arena_aligned(arena, (size_t)ret_tensor->n * oz_dtype_bytes(dtype));
     if (!ret_tensor->data) return oz_no_memory(err);
     OZ_TRY(fill(from, arena, ret_tensor, err));
     if (dtype == OZ_DTYPE_BOOL)

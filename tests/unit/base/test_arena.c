@@ -69,6 +69,22 @@ static void test_pieces(void **state)
     oz_arena_clear(&arena);
 }
 
+static void test_aligned(void **state)
+{
+    (void)state;
+    struct oz_arena arena;
+    oz_arena_init(&arena, 1000);
+    for (size_t n = 0; n < 300; n++) {
+        uint8_t *p = oz_arena_aligned(&arena, n);
+        assert_non_null(p);
+        assert_int_equal((uintptr_t)p % OZ_ARENA_LINE, 0);
+        memset(p, 0xee, n); /* the sanitizer sees a byte too many */
+        assert_non_null(oz_arena_get(&arena, 1 + n % 7));
+    }
+    assert_null(oz_arena_aligned(&arena, SIZE_MAX - 3));
+    oz_arena_clear(&arena);
+}
+
 static void test_text(void **state)
 {
     (void)state;
@@ -139,9 +155,8 @@ static void test_exact_fit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_pieces),    cmocka_unit_test(test_aligned),
+        cmocka_unit_test(test_text),      cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_exact_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
