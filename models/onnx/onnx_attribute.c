@@ -88,19 +88,20 @@ static const OzOnnx__Attribute *find(OzOnnx__Attribute *const *list, size_t n, c
 }
 
 /* In a function an attribute may stand for one of the calling node, whose own may stand for one
- * further out. NULL: the call leaves it out, so the operator's default holds. */
+ * further out. What is left out there has the default of its function, else it is as if the node
+ * inside had left it out. NULL: there is none, so the operator's default holds. */
 static const OzOnnx__Attribute *resolve(const struct oz_onnx_call *call,
                                         const OzOnnx__Attribute *attribute)
 {
-    while (attribute && attribute->ref_attr_name && *attribute->ref_attr_name) {
-        if (!call) return NULL;
-        const OzOnnx__Function *function = call->function;
-        const OzOnnx__Attribute *given =
-            find(call->node->attribute, call->node->n_attribute, attribute->ref_attr_name);
-        if (!given)
-            return find(function->attribute_proto, function->n_attribute_proto,
-                        attribute->ref_attr_name);
-        attribute = given;
+    const OzOnnx__Attribute *otherwise = NULL;
+    while (attribute->ref_attr_name && *attribute->ref_attr_name) {
+        const char *name = attribute->ref_attr_name;
+        if (!call) return otherwise;
+        const OzOnnx__Attribute *of_function =
+            find(call->function->attribute_proto, call->function->n_attribute_proto, name);
+        if (of_function) otherwise = of_function;
+        attribute = find(call->node->attribute, call->node->n_attribute, name);
+        if (!attribute) return otherwise;
         call = call->outer;
     }
     return attribute;

@@ -89,40 +89,56 @@ static void functions_do_not_multiply(void **state)
     }
 }
 
+/* f calls g, whose node is a LeakyRelu: `slope` of f is `steep` of g is its alpha. */
+static struct message model_of_slopes(bool has_inner_default, bool has_default, bool is_given)
+{
+    struct message g = graph_of_x(), f = function_of("f"), inner = function_of("g");
+    /* g hands its `steep` on as the operator's alpha, f hands `slope` on as `steep` */
+    struct message node = node_of("LeakyRelu", "a", "b"), ref = attribute_of("alpha", 1);
+    put_text(&ref, ATTRIBUTE_REF, "steep");
+    put_part(&node, NODE_ATTRIBUTE, &ref);
+    put_part(&inner, FUNCTION_NODE, &node);
+    if (has_inner_default) {
+        struct message given = attribute_of("steep", 1);
+        put_float(&given, 2, 2);
+        put_part(&inner, FUNCTION_DEFAULT, &given);
+    } else {
+        put_text(&inner, FUNCTION_ATTRIBUTE, "steep");
+    }
+    node = call_of("g", "a", "b"), ref = attribute_of("steep", 1);
+    put_text(&ref, ATTRIBUTE_REF, "slope");
+    put_part(&node, NODE_ATTRIBUTE, &ref);
+    put_part(&f, FUNCTION_NODE, &node);
+    if (has_default) {
+        struct message given = attribute_of("slope", 1);
+        put_float(&given, 2, 0.25f);
+        put_part(&f, FUNCTION_DEFAULT, &given);
+    } else {
+        put_text(&f, FUNCTION_ATTRIBUTE, "slope");
+    }
+    node = call_of("f", "x", "y");
+    if (is_given) attr_float(&node, "slope", 0.5f);
+    put_part(&g, GRAPH_NODE, &node);
+    struct message model = model_of(&g, 17);
+    put_part(&model, MODEL_FUNCTION, &f);
+    put_part(&model, MODEL_FUNCTION, &inner);
+    return model;
+}
+
 static void attributes_reach_into_functions(void **state)
 {
     (void)state;
     static const struct {
-        bool has_default, is_given;
+        bool has_inner_default, has_default, is_given;
         float expected; /* of y for x = -1 */
     } cases[] = {
-        {false, false, -0.01f}, {false, true, -0.5f}, {true, false, -0.25f}, {true, true, -0.5f}};
+        {false, false, false, -0.01f}, {false, false, true, -0.5f}, {false, true, false, -0.25f},
+        {false, true, true, -0.5f},    {true, false, false, -2},    {true, false, true, -0.5f},
+        {true, true, false, -0.25f},   {true, true, true, -0.5f},
+    };
     for (size_t i = 0; i < OZ_COUNT_OF(cases); i++) {
-        struct message g = graph_of_x(), f = function_of("f"), inner = function_of("g");
-        /* g hands its `steep` on as the operator's alpha, f hands `slope` on as `steep` */
-        struct message node = node_of("LeakyRelu", "a", "b"), ref = attribute_of("alpha", 1);
-        put_text(&ref, ATTRIBUTE_REF, "steep");
-        put_part(&node, NODE_ATTRIBUTE, &ref);
-        put_part(&inner, FUNCTION_NODE, &node);
-        put_text(&inner, FUNCTION_ATTRIBUTE, "steep");
-        node = call_of("g", "a", "b"), ref = attribute_of("steep", 1);
-        put_text(&ref, ATTRIBUTE_REF, "slope");
-        put_part(&node, NODE_ATTRIBUTE, &ref);
-        put_part(&f, FUNCTION_NODE, &node);
-        if (cases[i].has_default) {
-            struct message given = attribute_of("slope", 1);
-            put_float(&given, 2, 0.25f);
-            put_part(&f, FUNCTION_DEFAULT, &given);
-        } else {
-            put_text(&f, FUNCTION_ATTRIBUTE, "slope");
-        }
-        node = call_of("f", "x", "y");
-        if (cases[i].is_given) attr_float(&node, "slope", 0.5f);
-        put_part(&g, GRAPH_NODE, &node);
-        struct message model = model_of(&g, 17);
-        put_part(&model, MODEL_FUNCTION, &f);
-        put_part(&model, MODEL_FUNCTION, &inner);
-
+        struct message model =
+            model_of_slopes(cases[i].has_inner_default, cases[i].has_default, cases[i].is_given);
         struct oz_net net;
         struct oz_net_plan plan;
         struct oz_arena arena;
