@@ -153,10 +153,8 @@ static void put_facts(const struct oz_model_info *info, const char *golden, FILE
         put_fact(to, "opsets", info->opset ? "ai.onnx %u" : "ai.onnx.ml %u",
                  info->opset ? info->opset : info->ml_opset);
     put_fact(to, "sha256", "%s", info->sha256);
-    if (info->n_trees)
-        put_fact(to, "trees", "%u, with %u nodes", info->n_trees, info->n_nodes);
-    if (info->n_steps)
-        put_fact(to, "steps", "%u, after folding and fusing", info->n_steps);
+    if (info->n_trees) put_fact(to, "trees", "%u, with %u nodes", info->n_trees, info->n_nodes);
+    if (info->n_steps) put_fact(to, "steps", "%u, after folding and fusing", info->n_steps);
     put_fact(to, "features", "%u%s", info->n_features,
              info->has_own_names ? ""
                                  : ", not all named in the file: a pipeline lists them with "
