@@ -1,5 +1,6 @@
 #include "models/net/exec.h"
 #include <string.h>
+#include "base/clock.h"
 #include "models/net/exec_state.h"
 
 enum { ALIGN = 64 };
@@ -215,13 +216,28 @@ enum oz_status oz_node_prefix(const struct oz_node *node, struct oz_error *err)
 
 /* When the memory for known values ends amid a node, it has written none of its outputs, or not
  * all: then none of them is known. */
+enum oz_status oz_exec_known_node(struct oz_exec *exec, const struct oz_node *node,
+                                  struct oz_error *err)
+{
+    int64_t from = oz_thread_cpu_us();
+    OZ_TRY(node->op->run(exec, node, err));
+    exec->planner->cpu_us += oz_thread_cpu_us() - from;
+    if (exec->planner->cpu_us > exec->net->load_cpu_us_max)
+        OZ_FAIL(err, OZ_MODEL, "computing what is known at load takes more than %lld ms",
+                (long long)(exec->net->load_cpu_us_max / 1000));
+    return OZ_OK;
+}
+
 static enum oz_status plan_node(struct oz_exec *exec, const struct oz_node *node,
                                 struct oz_error *err)
 {
     struct oz_planner *planner = exec->planner;
     bool was_over = planner->is_over;
     planner->is_over = false;
-    OZ_TRY(node->op->run(exec, node, err));
+    if (oz_exec_is_dry(exec, node))
+        OZ_TRY(node->op->run(exec, node, err));
+    else
+        OZ_TRY(oz_exec_known_node(exec, node, err));
     for (uint32_t k = 0; planner->is_over && k < node->n_spare; k++) {
         uint32_t value = output_value(node, k);
         if (planner->root[value] == value) exec->value[value].data = NULL;

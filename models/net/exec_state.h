@@ -15,6 +15,7 @@ struct oz_planner {
     uint64_t *scratch_bytes; /* [n_nodes] */
     bool *scratch_is_kept;   /* [n_nodes]: until the run ends; NULL when folding */
     uint8_t *dtype;          /* [n_values]; NULL when folding */
+    int64_t cpu_us;          /* spent on values that are known */
     uint64_t n_visits;       /* nodes that were planned; n_steps also counts rounds that were not
                                   gone through */
 };
@@ -46,6 +47,10 @@ bool oz_exec_is_planning(const struct oz_exec *exec);
 void oz_exec_note(struct oz_exec *exec, uint32_t number, const struct oz_tensor *tensor);
 /* While planning: memory for known values; NULL when there is to be none. */
 void *oz_exec_plan_data(struct oz_exec *exec, size_t n_bytes);
+/* Folding and planning: runs a node all of whose inputs are known, for real; its time is counted. A
+ * file may be small and ask for hours of arithmetic on its constants. */
+enum oz_status oz_exec_known_node(struct oz_exec *exec, const struct oz_node *node,
+                                  struct oz_error *err) OZ_MUST_USE;
 /* "Gemm (ai.onnx 13), node `x`" in front of the message. */
 enum oz_status oz_node_prefix(const struct oz_node *node, struct oz_error *err);
 #endif

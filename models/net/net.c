@@ -2,8 +2,10 @@
 
 void oz_net_init(struct oz_net *net)
 {
-    *net = (struct oz_net){
-        .producer = "", .memory_bytes_max = OZ_NET_MEMORY_BYTES_MAX, .steps_max = OZ_NET_STEPS_MAX};
+    *net = (struct oz_net){.producer = "",
+                           .memory_bytes_max = OZ_NET_MEMORY_BYTES_MAX,
+                           .steps_max = OZ_NET_STEPS_MAX,
+                           .load_cpu_us_max = OZ_NET_LOAD_CPU_US_MAX};
     oz_arena_init(&net->arena, 1 << 14);
 }
 

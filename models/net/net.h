@@ -26,6 +26,7 @@ enum {
 };
 #define OZ_NET_MEMORY_BYTES_MAX (UINT64_C(1) << 32)   /* of one execution's plan */
 #define OZ_NET_STEPS_MAX        (UINT64_C(100000000)) /* nodes of one run, loops included */
+#define OZ_NET_LOAD_CPU_US_MAX  INT64_C(60000000)     /* of computing what is known at load */
 #define OZ_NO_VALUE             UINT32_MAX            /* an input or output that is left out */
 
 struct oz_op;
@@ -109,6 +110,7 @@ struct oz_net {
     struct oz_graph graph;                /* the main one */
     uint64_t weight_bytes;                /* of constants and packed weights */
     uint64_t memory_bytes_max, steps_max; /* of one run; set by oz_net_init() */
+    int64_t load_cpu_us_max;              /* of folding, and of each planning */
 };
 
 void oz_net_init(struct oz_net *net);

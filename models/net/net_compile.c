@@ -102,7 +102,7 @@ static enum oz_status fold_node(struct oz_net *net, struct oz_node *node, void *
     if (!is_foldable(net, node)) return OZ_OK;
     exec->planner->is_over = false;
     exec->scratch_used = 0;
-    OZ_TRY(node->op->run(exec, node, err));
+    OZ_TRY(oz_exec_known_node(exec, node, err));
     /* Too much memory: the node stays, and is planned like any other. */
     if (exec->planner->is_over) return OZ_OK;
     for (uint32_t k = 0; k < node->n_outputs; k++) {

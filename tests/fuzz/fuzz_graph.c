@@ -325,6 +325,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     oz_arena_init(&p.arena, 1 << 12);
     p.net.memory_bytes_max = 1 << 18;
     p.net.steps_max = 10000;
+    p.net.load_cpu_us_max = 1000000;
     if (make_graph(&p) && oz_net_compile(&p.net, &err) == OZ_OK)
         fuzz_run(&p.net, p.input, &p.arena);
     oz_net_clear(&p.net);

@@ -37,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     oz_net_init(&net);
     net.memory_bytes_max = 1 << 20;
     net.steps_max = 10000;
+    net.load_cpu_us_max = 1000000;
     if (oz_onnx_read(bytes, n, &net, &err) == OZ_OK && oz_net_compile(&net, &err) == OZ_OK)
         try_run(&net);
     oz_net_clear(&net);

@@ -438,6 +438,32 @@ static void planning_ends(void **state)
     }
 }
 
+/* Constants of constants: the file is small, the arithmetic need not be. */
+static void arithmetic_at_load_is_bounded(void **state)
+{
+    (void)state;
+    enum { SIZE = 256 };
+    static float ones[SIZE * SIZE];
+    for (int64_t limit = 0; limit < 2; limit++) {
+        struct message g = graph_of_x();
+        put_floats(&g, "a", 2, (int64_t[]){SIZE, SIZE}, ones);
+        put_node(&g, "MatMul", "a a", "b");
+        put_node(&g, "MatMul", "b b", "c");
+        put_node(&g, "ReduceMax", "c", "most");
+        put_node(&g, "Add", "x most", "y");
+        struct message model = model_of(&g, 17);
+        struct oz_net net;
+        oz_net_init(&net);
+        if (!limit) net.load_cpu_us_max = 0;
+        assert_int_equal(oz_onnx_read(model.data, model.n, &net, &err), OZ_OK);
+        enum oz_status status = oz_net_compile(&net, &err);
+        assert_int_equal(status, limit ? OZ_OK : OZ_MODEL);
+        if (!limit) assert_non_null(strstr(err.message, "computing what is known at load"));
+        oz_net_clear(&net);
+        message_clear(&model);
+    }
+}
+
 int main(void)
 {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -456,6 +482,7 @@ int main(void)
         cmocka_unit_test(loops_have_an_end),
         cmocka_unit_test(nested_loops_multiply),
         cmocka_unit_test(planning_ends),
+        cmocka_unit_test(arithmetic_at_load_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
