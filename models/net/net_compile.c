@@ -119,7 +119,9 @@ static enum oz_status fold_node(struct oz_net *net, struct oz_node *node, void *
 enum oz_status oz_net_fold(struct oz_net *net, struct oz_error *err)
 {
     struct oz_arena temporary;
-    struct oz_planner planner = {.data = &net->arena, .data_bytes_max = FOLDED_BYTES_MAX};
+    struct oz_planner planner = {.data = &net->arena,
+                                 .data_bytes_max =
+                                     OZ_MIN(FOLDED_BYTES_MAX, (size_t)net->memory_bytes_max)};
     struct oz_exec exec = {.net = net, .planner = &planner};
     oz_arena_init(&temporary, 1 << 14);
     planner.value_bytes = oz_arena_zeroed(&temporary, (size_t)net->n_values + 1, 8);
