@@ -112,8 +112,8 @@ static void schema_of_names(struct oz_json *json)
     oz_json_close(json, '}');
 }
 
-/* A list of names, or inputs with a name or a list of names each. */
-static void schema_of_inputs(struct oz_json *json)
+/* Opens alternatives of which a list of names and one name are the first. */
+static void open_names(struct oz_json *json)
 {
     oz_json_key(json, "anyOf");
     oz_json_open(json, '[');
@@ -123,18 +123,17 @@ static void schema_of_inputs(struct oz_json *json)
     oz_json_open(json, '{');
     put_pair(json, "type", "string");
     oz_json_close(json, '}');
+}
+
+/* A list of names, or inputs with a name or a list of names each. */
+static void schema_of_inputs(struct oz_json *json)
+{
+    open_names(json);
     oz_json_open(json, '{');
     put_pair(json, "type", "object");
     oz_json_key(json, "additionalProperties");
     oz_json_open(json, '{');
-    oz_json_key(json, "anyOf");
-    oz_json_open(json, '[');
-    oz_json_open(json, '{');
-    schema_of_names(json);
-    oz_json_close(json, '}');
-    oz_json_open(json, '{');
-    put_pair(json, "type", "string");
-    oz_json_close(json, '}');
+    open_names(json);
     oz_json_close(json, ']');
     oz_json_close(json, '}');
     oz_json_close(json, '}');

@@ -8,10 +8,10 @@
 #include "base/hash.h"
 #include "base/number.h"
 #include "features/row_retire.h"
+#include "pipelines/run/scoring.h"
 
 /* A part of state.memory is RocksDB's. */
 enum { STORE_SHARE = 4, STORE_MEMORY_MIN = 16 << 20 };
-enum { OUTPUTS_AT_ONCE = 1 << 19 }; /* scores of a model */
 enum { PREFETCH_ROW = 16, PREFETCH_RINGS = 8, LONG_KEY_BYTES = 24 };
 
 /* What one worker has to itself. */
@@ -69,14 +69,6 @@ static void worker_clear(struct worker *w, const struct oz_engine *eng)
     oz_arena_clear(&w->arena);
 }
 
-/* A model of many outputs scores a part of the rows at a time, whole tiles of it. */
-static size_t rows_at_once(const struct oz_model_info *info, size_t rows)
-{
-    size_t tile = OZ_MAX(info->tile_rows, 1);
-    size_t n = OUTPUTS_AT_ONCE / OZ_MAX(info->n_scores, 1) / tile * tile;
-    return OZ_MIN(OZ_MAX(n, tile), rows);
-}
-
 static enum oz_status worker_init(struct worker *w, const struct oz_engine *eng,
                                   const struct oz_engine_config *config, struct oz_error *err)
 {
@@ -91,8 +83,7 @@ static enum oz_status worker_init(struct worker *w, const struct oz_engine *eng,
     scratch = OZ_MAX(scratch, oz_feature_set_scratch_bytes(prg->set, rows));
     for (uint32_t m = 0; m < prg->n_models; m++) {
         scratch = OZ_MAX(scratch, oz_model_scratch_bytes(prg->model[m].model, rows));
-        outputs =
-            OZ_MAX(outputs, rows_at_once(prg->model[m].info, rows) * prg->model[m].info->n_scores);
+        outputs = OZ_MAX(outputs, oz_scoring_outputs(&prg->model[m], rows));
     }
     w->scratch = oz_malloc(scratch);
     w->outputs = oz_calloc(outputs, sizeof *w->outputs);
@@ -504,28 +495,15 @@ static void null_aggregates(struct oz_engine *eng, size_t first, size_t end)
     }
 }
 
-static void predict_rows(struct worker *w, struct oz_engine *eng, const struct oz_bound_model *b,
-                         union oz_model_column *column, size_t first, size_t n_rows)
-{
-    struct oz_batch *bat = &eng->batch;
-    const struct oz_table *table = &bat->table[eng->plan->scored_source];
-    for (uint32_t f = 0; f < b->info->n_features; f++) {
-        if (b->info->feature[f].is_text)
-            column[f].text = table->column[b->input[f]].str + first;
-        else
-            column[f].f64 = bat->feature[b->input[f]] + first;
-    }
-    w->unscored += oz_model_predict(b->model, column, n_rows, w->scratch, w->outputs);
-    for (uint32_t k = 0; k < b->n_scores; k++) {
-        const double *from = w->outputs + b->output[k];
-        double *to = bat->score[b->first_score + k] + first;
-        for (size_t i = 0; i < n_rows; i++) to[i] = from[i * b->info->n_scores];
-    }
-}
-
 static void predict_range(struct worker *w, struct oz_engine *eng, size_t first, size_t end)
 {
     struct oz_batch *bat = &eng->batch;
+    const struct oz_scoring scoring = {.table = &bat->table[eng->plan->scored_source],
+                                       .feature = (const double *const *)bat->feature,
+                                       .score = bat->score,
+                                       .cap_rows = bat->cap_rows,
+                                       .scratch = w->scratch,
+                                       .outputs = w->outputs};
     for (uint32_t m = 0; m < eng->prg->n_models; m++) {
         const struct oz_bound_model *b = &eng->prg->model[m];
         union oz_model_column *column =
@@ -534,9 +512,7 @@ static void predict_range(struct worker *w, struct oz_engine *eng, size_t first,
             w->status = oz_no_memory(&w->err);
             return;
         }
-        size_t step = rows_at_once(b->info, bat->cap_rows);
-        for (size_t row = first; row < end; row += step)
-            predict_rows(w, eng, b, column, row, OZ_MIN(step, end - row));
+        w->unscored += oz_scoring_run(&scoring, b, column, first, end);
     }
 }
 

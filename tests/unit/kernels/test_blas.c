@@ -1,7 +1,8 @@
 /* Proves that products by OpenBLAS are products, that two threads at once get the bits of one, and
  * that it is asked for large ones alone.
- * How: against sums in double, within (k + 2) 2^-24 times the sum of the sizes. Skipped where it is
- * not installed. */
+ * How: against sums in double, within (k + 2) 2^-24 times the sum of the sizes. It must be
+ * installed, as ./dev sees to. Only the scalar kernels (OUZEL_KERNELS=scalar, a CPU without AVX2)
+ * go without it, and then the three tests of products are skipped. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <pthread.h>
@@ -18,6 +19,15 @@ static void test_never_before_it_is_loaded(void **state)
     (void)state;
     assert_false(oz_blas_is_faster(10000, 10000, 10000));
     assert_string_equal(oz_blas_core(), "");
+}
+
+/* Whatever has vectors must have loaded it: nothing is skipped for want of a package. */
+static void test_it_is_there(void **state)
+{
+    (void)state;
+    bool is_scalar = !strcmp(oz_net_kernels()->isa, "scalar");
+    if (!*oz_blas_core() && !is_scalar) fail_msg("libopenblas.so.0 is missing: run ./dev setup");
+    assert_true(!*oz_blas_core() == is_scalar);
 }
 
 static void test_large_alone(void **state)
@@ -81,6 +91,7 @@ int main(void)
 {
     const struct CMUnitTest before[] = {cmocka_unit_test(test_never_before_it_is_loaded)};
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_it_is_there),
         cmocka_unit_test(test_large_alone),
         cmocka_unit_test(test_products),
         cmocka_unit_test(test_threads),
