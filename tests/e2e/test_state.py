@@ -18,7 +18,7 @@ def test_beside_the_engine(broker, folder):
     pipeline = Pipeline(broker.address, folder, "looked-at", FILE,
                         [*settings, "state.flush=10ms", "epoch.every=10ms", "epoch.rows=100", "batch.rows=50"])
     pipeline.make_topics()
-    pipeline.start()
+    pipeline.start(fault="batch-start:every=20")  # ms a batch: the input must outlast the looks
     pipeline.wait_for("ready")
     epoch, so_far, seen = 0, 0, set()
     while pipeline.lag(topics):
