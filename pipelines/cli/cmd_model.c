@@ -149,7 +149,7 @@ static int unknown_action(const char *action)
 
 int oz_cmd_model(int argc, char **argv)
 {
-    struct oz_common_options common = {0};
+    struct oz_common_options common = {.without_pipeline = true};
     struct options opt = {0};
     struct oz_error err = {0};
     struct oz_arena arena;

@@ -16,7 +16,7 @@ static bool take(void *ctx, int key, const char *value)
 
 int oz_cmd_schema(int argc, char **argv)
 {
-    struct oz_common_options common = {0};
+    struct oz_common_options common = {.without_pipeline = true};
     struct oz_error err = {0};
     struct oz_buf buf;
     bool reference = false;

@@ -69,6 +69,7 @@ int oz_report(enum oz_status status, const struct oz_error *err)
 
 /* ---- options */
 
+/* The first one is for verbs that load a pipeline file. */
 static const struct oz_option common_option[] = {
     {"set", true, 's', "key=value instead of the file's, e.g. --set epoch.every=1s", 0},
     {"log-level", true, 'l', "error, warn, info, debug or trace", 0},
@@ -117,29 +118,40 @@ static bool take_common(struct oz_common_options *common, struct log_options *lo
     return at >= 0;
 }
 
-static void print_help(const char *verb, const struct oz_option *option)
+/* What a verb takes: its own options, then the common ones. */
+struct options {
+    const struct oz_option *part[2];
+};
+
+static struct options options_of(const struct oz_option *own,
+                                 const struct oz_common_options *common)
+{
+    return (struct options){{own, common_option + common->without_pipeline}};
+}
+
+static void print_help(const char *verb, const struct options *options)
 {
     for (const struct oz_command *c = oz_commands; c->name; c++)
         if (!strcmp(c->name, verb)) printf("usage: ouzel %s\n\n%s\n\n", c->synopsis, c->summary);
     for (int k = 0; k < 2; k++)
-        for (const struct oz_option *o = k ? common_option : option; o->name; o++)
+        for (const struct oz_option *o = options->part[k]; o->name; o++)
             printf("  --%s%-*s %s\n", o->name, (int)(24 - strlen(o->name)),
                    o->takes_value ? " VALUE" : "", o->help);
 }
 
-static const struct oz_option *find_option(const struct oz_option *option, const char *name,
+static const struct oz_option *find_option(const struct options *options, const char *name,
                                            size_t len)
 {
     for (int k = 0; k < 2; k++)
-        for (const struct oz_option *o = k ? common_option : option; o->name; o++)
+        for (const struct oz_option *o = options->part[k]; o->name; o++)
             if (strlen(o->name) == len && !memcmp(o->name, name, len)) return o;
     return NULL;
 }
 
-static const struct oz_option *find_letter(const struct oz_option *option, const char *name)
+static const struct oz_option *find_letter(const struct options *options, const char *name)
 {
     for (int k = 0; k < 2; k++)
-        for (const struct oz_option *o = k ? common_option : option; o->name && !name[1]; o++)
+        for (const struct oz_option *o = options->part[k]; o->name && !name[1]; o++)
             if (o->letter == name[0]) return o;
     return NULL;
 }
@@ -150,14 +162,13 @@ static bool is_common(const struct oz_option *o)
 }
 
 /* `name` points behind the dashes of `arg`. */
-static int unknown_option(const char *verb, const struct oz_option *option, const char *arg,
+static int unknown_option(const char *verb, const struct options *options, const char *arg,
                           const char *name, size_t len)
 {
     const char *names[64];
     size_t n = 0;
     for (int k = 0; k < 2; k++)
-        for (const struct oz_option *o = k ? common_option : option;
-             o->name && n < OZ_COUNT_OF(names); o++)
+        for (const struct oz_option *o = options->part[k]; o->name && n < OZ_COUNT_OF(names); o++)
             names[n++] = o->name;
     const char *near = oz_nearest(name, len, names, n);
     fprintf(stderr, "ouzel %s: unknown option %.*s%s%s%s: see ouzel %s --help\n", verb,
@@ -171,6 +182,7 @@ int oz_parse_options(int argc, char **argv, const struct oz_option *option,
                      bool (*take)(void *ctx, int key, const char *value), void *ctx)
 {
     struct log_options log = {OZ_LOG_INFO, OZ_LOG_TEXT};
+    struct options options = options_of(option, common);
     bool only_names = false;
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];
@@ -185,8 +197,8 @@ int oz_parse_options(int argc, char **argv, const struct oz_option *option,
         const char *name = arg + (arg[1] == '-' ? 2 : 1);
         size_t len = strcspn(name, "=");
         const struct oz_option *o =
-            arg[1] == '-' ? find_option(option, name, len) : find_letter(option, name);
-        if (!o) return unknown_option(argv[0], option, arg, name, len);
+            arg[1] == '-' ? find_option(&options, name, len) : find_letter(&options, name);
+        if (!o) return unknown_option(argv[0], &options, arg, name, len);
         const char *value = name[len] == '=' ? name + len + 1 : NULL;
         if (o->takes_value && !value && i + 1 < argc) value = argv[++i];
         if (o->takes_value != (value != NULL)) {
@@ -199,7 +211,7 @@ int oz_parse_options(int argc, char **argv, const struct oz_option *option,
         if (!ok) return 2;
     }
     oz_log_setup(log.level, log.format);
-    if (common->help) print_help(argv[0], option);
+    if (common->help) print_help(argv[0], &options);
     return 0;
 }
 

@@ -20,6 +20,7 @@ struct oz_common_options {
     const char *set[64];
     size_t n_set;
     bool help;
+    bool without_pipeline; /* set by the verb: there is no file that --set could change */
 };
 
 /* An option of a verb: "--name value" or "--name=value" when it takes one. */

@@ -92,6 +92,8 @@ class Usage(Case):
                          "ouzel run: unknown option --brokerwait: did you mean --broker-wait?: see ouzel run --help\n")
         self.assertEqual(say("run", "-x"), "ouzel run: unknown option -x: see ouzel run --help\n")
         self.assertEqual(say("run", "--set"), "ouzel run: --set takes a value\n")
+        self.assertEqual(say("model", "info", "--set", "a=1", "x.onnx"),  # no pipeline file is read
+                         "ouzel model: unknown option --set: see ouzel model --help\n")
         self.assertEqual(say("schema", "--reference=1"), "ouzel schema: --reference takes no value\n")
         self.assertEqual(say("run", "--log-level", "loud"),
                          "ouzel: loud is no log level: error, warn, info, debug or trace\n")
