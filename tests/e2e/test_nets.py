@@ -1,8 +1,8 @@
 """ONNX models in a pipeline on a real broker: every score is ONNX Runtime's for the features beside it, texts
 and numbers bound by name, chosen outputs under the names that the file gives them; a value that an integer
 input cannot hold gives that event no score and no other; rules fire on the scores as they are in the record;
-batch sizes and workers change nothing, and a backfill gives the same. The nets are built here with onnx.helper, from fixed
-seeds, and so are the golden rows, by ONNX Runtime."""
+batch sizes and workers change nothing, a backfill gives the same, and so do two processes that exchange events. The
+nets are built here with onnx.helper, from fixed seeds, and so are the golden rows, by ONNX Runtime."""
 import csv
 import json
 import math
@@ -15,6 +15,8 @@ from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 
 from harness import ROOT, RUN, Pipeline, check, flat, main, make_topics, produce, read, same
+from test_exchange import equal, wait_until_through
+from test_group import Member
 
 FILE = ROOT / "tests/e2e/nets.yaml"
 CITIES = ["oslo", "rome, it", "bern"]
@@ -193,5 +195,24 @@ def test_backfill_is_the_same(broker, folder):
             check(got == value if value is not None else math.isnan(got), f"{name} of event {row['event']}: {got}, {value}")
 
 
+def test_texts_travel(broker, folder):
+    """With `exchange: topic` a net's texts and numbers reach it in whatever process scores the event."""
+    prepare(folder)
+    topic, _ = load(broker, "nets-travel")
+    settings = [f"sources.tx.topic={topic}", "entities.city=city", "features.there=count() by city over 1d",
+                "batch.rows=200", "max_idle=30s"]
+    whole = Pipeline(broker.address, folder, "nets-whole", folder / "nets.yaml", settings)
+    whole.run_through([topic])
+    first = Pipeline(broker.address, folder, "nets-travel", folder / "nets.yaml", [*settings, "exchange=topic"])
+    first.make_topics()
+    members = [Member(first, instance, []) for instance in "ab"]
+    for member in members:
+        member.start()
+    wait_until_through(members, [topic], ["city"])
+    for member in members:
+        member.stop()
+    equal(first, whole, ("card", "city"))
+
+
 if __name__ == "__main__":
-    main([test_scores_are_those_of_onnx_runtime, test_backfill_is_the_same])
+    main([test_scores_are_those_of_onnx_runtime, test_backfill_is_the_same, test_texts_travel])
