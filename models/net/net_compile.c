@@ -10,7 +10,10 @@
 #include "models/net/fuse_isolation.h"
 #include "models/net/net_fuse.h"
 
-enum { VARIADIC = 64 }; /* operators with more outputs than this make those that are named */
+enum {
+    VARIADIC = 64,    /* operators with more outputs than this make those that are named */
+    OPTIONAL_MAX = 8, /* operators with more inputs than this have no optional ones */
+};
 #define FOLDED_BYTES_MAX ((size_t)256 << 20)
 
 /* Calls `visit` for the nodes of a graph, those of bodies after the node that has them. */
@@ -42,7 +45,10 @@ static enum oz_status check_counts(const struct oz_node *node, struct oz_error *
     if (n_inputs > op->max_inputs || n_inputs < op->min_inputs)
         OZ_FAIL(err, OZ_MODEL, "it has %u inputs, %u to %u are served", n_inputs, op->min_inputs,
                 op->max_inputs);
-    for (uint32_t i = 0; i < op->min_inputs; i++)
+    /* Of many inputs none may be left out; Loop looks itself which of its own. */
+    uint32_t n_needed = op->min_inputs;
+    if (op->max_inputs > OPTIONAL_MAX && n_needed) n_needed = node->n_inputs;
+    for (uint32_t i = 0; i < n_needed; i++)
         if (node->input[i] == OZ_NO_VALUE) OZ_FAIL(err, OZ_MODEL, "its input %u is left out", i);
     uint32_t n_outputs = node->n_outputs;
     while (n_outputs && node->output[n_outputs - 1] == OZ_NO_VALUE) n_outputs--;

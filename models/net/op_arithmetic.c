@@ -204,15 +204,13 @@ static enum oz_status run_pow(struct oz_exec *exec, const struct oz_node *node,
 
 /* ---- Max, Min, Sum, Mean: of any number of inputs ---- */
 
-/* The shape that all inputs broadcast to: two at a time, which comes to the same. After it, none
- * of them is left out. */
+/* The shape that all inputs broadcast to: two at a time, which comes to the same. */
 static enum oz_status variadic_out(struct oz_exec *exec, const struct oz_node *node,
                                    struct oz_tensor **ret_out, struct oz_error *err)
 {
     struct oz_tensor shape = *oz_exec_in(exec, node, 0);
     for (uint32_t i = 1; i < node->n_inputs; i++) {
         const struct oz_tensor *in = oz_exec_in(exec, node, i);
-        if (!in) OZ_FAIL(err, OZ_MODEL, "input %u is left out", i);
         OZ_TRY(oz_same_dtype(&shape, in, err));
         size_t rank;
         int64_t dim[OZ_RANK_MAX];

@@ -64,8 +64,6 @@ static enum oz_status compile_concat(struct oz_net *net, struct oz_node *node, s
     const struct oz_attribute *axis;
     OZ_TRY(oz_attr_find(node, "axis", OZ_ATTRIBUTE_INT, &axis, err));
     if (!axis) OZ_FAIL(err, OZ_MODEL, "it has no attribute `axis`");
-    for (uint32_t i = 0; i < node->n_inputs; i++)
-        if (node->input[i] == OZ_NO_VALUE) OZ_FAIL(err, OZ_MODEL, "its input %u is left out", i);
     return oz_compile_axis(net, node, 0, err);
 }
 

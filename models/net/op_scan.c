@@ -48,8 +48,6 @@ enum oz_status oz_scan_compile(struct oz_net *net, struct oz_node *node, struct 
     if (node->n_outputs > scan->body->n_outputs)
         OZ_FAIL(err, OZ_MODEL, "it has %u outputs, its body makes %u", node->n_outputs,
                 scan->body->n_outputs);
-    for (uint32_t i = 0; i < node->n_inputs; i++)
-        if (node->input[i] == OZ_NO_VALUE) OZ_FAIL(err, OZ_MODEL, "its input %u is left out", i);
     OZ_TRY(list_of(node, "scan_input_axes", scan->n_scanned, &scan->input_axis, err));
     OZ_TRY(list_of(node, "scan_input_directions", scan->n_scanned, &scan->input_reverse, err));
     OZ_TRY(list_of(node, "scan_output_axes", scan->n_made, &scan->output_axis, err));

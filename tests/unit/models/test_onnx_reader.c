@@ -2,6 +2,7 @@
  * that say what it is. How: files are written message by message (onnx_writer.h), one thing wrong
  * in each; a file that may be read is also compiled and planned. Damage: every byte of a small
  * file, every prefix, every failed allocation. (test_onnx_limits.c has what is much in little.) */
+#include "models/net/op.h"
 #include "onnx_loads.h"
 
 /* ---- edges ---- */
@@ -45,6 +46,22 @@ static void edges_go_forward(void **state)
     g = graph_of_x();
     put_node(&g, "Add", "- x", "y");
     graph_refused("an input left out", &g, "its input 0 is left out");
+}
+
+/* Each operator that takes any number of inputs needs all that it names. */
+static void none_of_many_inputs_is_left_out(void **state)
+{
+    (void)state;
+    size_t n = 0;
+    for (size_t i = 0; oz_op_at(i); i++) {
+        const struct oz_op *op = oz_op_at(i);
+        if (op->domain != OZ_DOMAIN_ONNX || op->max_inputs <= 8 || !op->min_inputs) continue;
+        struct message g = graph_of_x(), node = node_of(op->name, "x - x", "y");
+        put_part(&g, GRAPH_NODE, &node);
+        graph_refused(op->name, &g, "its input 1 is left out");
+        n++;
+    }
+    assert_int_equal(n, 7); /* Concat, Einsum, Max, Mean, Min, Scan, Sum */
 }
 
 /* A value of a body is not seen outside, nor one that is made behind the body's node. */
@@ -416,6 +433,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(edges_go_forward),
+        cmocka_unit_test(none_of_many_inputs_is_left_out),
         cmocka_unit_test(bodies_see_what_is_before_them),
         cmocka_unit_test(tensors_are_as_they_claim),
         cmocka_unit_test(data_elsewhere_are_refused),
