@@ -79,6 +79,8 @@ class Graph:
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
         self.opset = int(self.pick(13, 17, 18, 21))
+        self.dtype = self.pick(np.float32, np.float32, np.float32, np.float64)
+        self.type = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
         self.nodes, self.constants, self.values, self.inputs = [], [], [], []
         self.n_names, self.n_refused, self.is_by_row = 0, 0, True
         for _ in range(self.rng.integers(1, 4)):
@@ -96,7 +98,10 @@ class Graph:
         return f"{stem}_{self.n_names}"
 
     def floats(self, shape, scale=1.0):
-        return (self.rng.normal(size=shape) * scale).astype(np.float32)
+        return (self.rng.normal(size=shape) * scale).astype(self.dtype)
+
+    def number(self, x):
+        return self.dtype(x)
 
     def known(self, value):
         self.values.append(value)
@@ -115,9 +120,9 @@ class Graph:
     def ints(self, *numbers):
         return self.constant(np.array(numbers, dtype=np.int64))
 
-    def any(self, rank=None, exact=False, dtype=np.float32, least=0):
+    def any(self, rank=None, exact=False, least=0):
         """A value that is not a constant; the newer, the likelier, so that graphs grow deep."""
-        fit = [v for v in self.values if v.dtype == dtype and (rank is None or v.rank == rank) and v.rank >= least
+        fit = [v for v in self.values if v.dtype == self.dtype and (rank is None or v.rank == rank) and v.rank >= least
                and (v.is_exact or not exact)]
         if not fit:
             raise Refused("no such value")
@@ -137,7 +142,7 @@ class Graph:
             for array in value.arrays:
                 if array.size > SIZE_MAX * BATCHES[-1] or array.size == 0:
                     raise Refused("too large, or empty")
-                if array.dtype == np.float32 and not np.abs(array).max() <= LARGEST:
+                if array.dtype == self.dtype and not np.abs(array).max() <= LARGEST:
                     raise Refused("too large a number")
         self.nodes.append(node)
         for value in given.values():
@@ -169,7 +174,7 @@ def other(g, x):
     """Something that x can meet: a value of its shape, a constant, or a part of its own."""
     kind = g.pick("same", "scalar", "last", "row", "reduced")
     if kind == "same":
-        fit = [v for v in g.values if v.dtype == np.float32 and v.shape == x.shape]
+        fit = [v for v in g.values if v.dtype == g.dtype and v.shape == x.shape]
         return fit[g.rng.integers(len(fit))]
     if kind == "scalar":
         return g.constant(g.floats(g.pick((), (1,), (1, 1))))
@@ -185,7 +190,7 @@ def binary(g):
     y = other(g, x)
     op = g.pick("Add", "Add", "Sub", "Mul", "Mul", "Max", "Min", "Div", "PRelu", "Sum", "Mean")
     if op == "Div":
-        y = g.node("Add", [g.node("Abs", [y]), g.constant(np.float32(0.7))])
+        y = g.node("Add", [g.node("Abs", [y]), g.constant(g.number(0.7))])
     if op == "PRelu" and not y.is_constant:
         op = "Mul"
     pair = [y, x] if op in ("Sub", "Add", "Mul") and g.chance(0.4) else [x, y]
@@ -196,15 +201,15 @@ def binary(g):
 
 def choose(g):
     x = g.any(exact=True)
-    limit = g.constant(np.float32(g.pick(-0.3, 0.2)))
+    limit = g.constant(g.number(g.pick(-0.3, 0.2)))
     condition = g.node(g.pick("Greater", "Less", "GreaterOrEqual"), [x, limit], exact=True)
     if g.chance(0.3):
         condition = g.node("Not", [condition], exact=True)
     elif g.chance(0.3):
-        condition = g.node(g.pick("And", "Or", "Xor"), [condition, g.node("Less", [x, g.constant(np.float32(0.9))],
+        condition = g.node(g.pick("And", "Or", "Xor"), [condition, g.node("Less", [x, g.constant(g.number(0.9))],
                                                                          exact=True)], exact=True)
     if g.chance(0.4):
-        g.node("Cast", [condition], exact=True, to=TensorProto.FLOAT)
+        g.node("Cast", [condition], exact=True, to=g.type)
         return
     g.node("Where", [condition, x, other(g, x)] if g.chance(0.5) else [condition, other(g, x), x], exact=True)
 
@@ -230,7 +235,7 @@ def between(g):
     x = g.any(least=3)
     turned = g.node("Transpose", [x], exact=True, keep=False, perm=[*range(x.rank - 2), x.rank - 1, x.rank - 2])
     scores = g.node("MatMul", [x, turned], keep=False)
-    scores = g.node("Softmax", [g.node("Mul", [scores, g.constant(np.float32(0.3))], keep=False)], axis=-1)
+    scores = g.node("Softmax", [g.node("Mul", [scores, g.constant(g.number(0.3))], keep=False)], axis=-1)
     g.node("MatMul", [scores, x])
 
 
@@ -242,7 +247,7 @@ def convolution(g):
                         g.pick(None, g.constant(g.floats((n,))))],
                pads=g.pick([0, 0], [1, 1], [taps - 1, 0]), strides=[int(g.pick(1, 1, 2))])
     if g.chance(0.6):
-        one = lambda: g.constant(np.abs(g.floats((n,))) + np.float32(0.5), as_node=False)
+        one = lambda: g.constant(np.abs(g.floats((n,))) + g.number(0.5), as_node=False)
         y = g.node("BatchNormalization", [y, one(), g.constant(g.floats((n,))), g.constant(g.floats((n,))), one()])
     if g.chance(0.6):
         y = g.node(g.pick("Relu", "Tanh", "Elu"), [y])
@@ -255,7 +260,7 @@ def convolution(g):
 def normalise(g):
     x = g.any(least=2)
     n = x.shape[-1]
-    one = lambda: g.constant(np.abs(g.floats((n,))) + np.float32(0.5))
+    one = lambda: g.constant(np.abs(g.floats((n,))) + g.number(0.5))
     op = g.pick("LayerNormalization", "Softmax", "LogSoftmax", "BatchNormalization", "LpNormalization", "Hand")
     if op == "LayerNormalization" and g.opset >= 17 and n > 1:
         g.node(op, [x, one(), g.constant(g.floats((n,)))], axis=-1, epsilon=0.1)
@@ -264,10 +269,10 @@ def normalise(g):
     elif op == "Hand":  # as exporters write a norm that their opset lacks
         off = g.node("Sub", [x, reduce_one(g, x, keepdims=1, op="ReduceMean", axis=-1)], keep=False)
         square = reduce_one(g, g.node("Mul", [off, off], keep=False), keepdims=1, op="ReduceMean", axis=-1)
-        root = g.node("Sqrt", [g.node("Add", [square, g.constant(np.float32(0.1))], keep=False)], keep=False)
+        root = g.node("Sqrt", [g.node("Add", [square, g.constant(g.number(0.1))], keep=False)], keep=False)
         g.node("Div", [off, root])
     elif op == "LpNormalization":
-        g.node(op, [g.node("Add", [g.node("Abs", [x]), g.constant(np.float32(0.1))])], axis=-1, p=int(g.pick(1, 2)))
+        g.node(op, [g.node("Add", [g.node("Abs", [x]), g.constant(g.number(0.1))])], axis=-1, p=int(g.pick(1, 2)))
     else:
         g.node(op if op.endswith("oftmax") else "Softmax", [x], axis=int(g.pick(-1, x.rank - 1)))
 
@@ -289,7 +294,7 @@ def order(g):
     x = g.any(exact=True, least=2)
     if g.chance(0.5):
         g.node("Cast", [g.node(g.pick("ArgMax", "ArgMin"), [x], exact=True, axis=-1, keepdims=1)], exact=True,
-               to=TensorProto.FLOAT)
+               to=g.type)
         return
     values, places = g.node("TopK", [x, g.ints(int(g.rng.integers(1, x.shape[-1] + 1)))], 2, exact=True, axis=-1)
     if g.chance(0.5):
@@ -328,7 +333,7 @@ def layout(g):
     elif kind == "gather":
         g.node("Gather", [x, g.constant(g.rng.integers(0, n, size=g.pick((), (1,), (3,), (2, 2))))], exact=True, axis=-1)
     elif kind == "pad":
-        g.node("Pad", [x, g.ints(*[0] * (2 * x.rank - 1), int(g.pick(1, 2))), g.constant(np.float32(0.5))], exact=True,
+        g.node("Pad", [x, g.ints(*[0] * (2 * x.rank - 1), int(g.pick(1, 2))), g.constant(g.number(0.5))], exact=True,
                mode=g.pick("constant", "edge"))
     elif kind == "expand":
         g.node("Expand", [g.node("Unsqueeze", [x, g.ints(1)], exact=True), g.ints(1, 3, *[1] * (x.rank - 1))], exact=True)
@@ -338,7 +343,7 @@ def layout(g):
         cut = int(g.rng.integers(1, n))
         g.node("Split", [x, g.ints(cut, n - cut)], 2, exact=True, axis=-1)
     elif kind == "concat":
-        fit = [v for v in g.values if v.dtype == np.float32 and v.rank == x.rank and v.shape[:-1] == x.shape[:-1]]
+        fit = [v for v in g.values if v.dtype == g.dtype and v.rank == x.rank and v.shape[:-1] == x.shape[:-1]]
         g.node("Concat", [x, *[g.pick(*fit) for _ in range(g.rng.integers(1, 4))]], exact=True,
                axis=int(g.pick(-1, x.rank - 1)))
     elif kind == "cumsum":
@@ -384,14 +389,14 @@ def condition(g):
         flat = g.node("Reshape", [g.any(exact=True), g.ints(-1)], exact=True, keep=False)
         g.is_by_row = False
         first = g.node("Gather", [flat, g.constant(np.int64(0))], exact=True, keep=False, axis=0)
-        test = g.node("Greater", [first, g.constant(np.float32(0))], exact=True, keep=False)
+        test = g.node("Greater", [first, g.constant(g.number(0))], exact=True, keep=False)
     out = g.name("branch")
     names = [g.name("t"), g.name("e")]
     then = body("then", [helper.make_node("Mul", [x.name, y.name], [out + "a"]),
-                         helper.make_node("Tanh", [out + "a"], [names[0]])], [], [(names[0], TensorProto.FLOAT, None)])
+                         helper.make_node("Tanh", [out + "a"], [names[0]])], [], [(names[0], g.type, None)])
     orelse = body("orelse", [helper.make_node("Add", [y.name, x.name], [out + "b"]),
                              helper.make_node("Softsign", [out + "b"], [names[1]])], [],
-                  [(names[1], TensorProto.FLOAT, None)])
+                  [(names[1], g.type, None)])
     g.node("If", [test], captured=[x, y], then_branch=then, else_branch=orelse)
 
 
@@ -402,13 +407,13 @@ def loop(g):
     scanned = g.chance(0.4)
     nodes = [helper.make_node("Add", [n[2], y.name], [n[3]]), helper.make_node("Tanh", [n[3]], [n[4]]),
              helper.make_node("Identity", [n[1]], [n[5]])]
-    outputs = [(n[5], TensorProto.BOOL, ()), (n[4], TensorProto.FLOAT, None)]
+    outputs = [(n[5], TensorProto.BOOL, ()), (n[4], g.type, None)]
     if scanned:
         nodes.append(helper.make_node("Neg", [n[3]], [n[6]]))
-        outputs.append((n[6], TensorProto.FLOAT, None))
+        outputs.append((n[6], g.type, None))
     state = g.node("Add", [x, y])  # what is carried keeps its shape
     made = body("body", nodes, [(n[0], TensorProto.INT64, ()), (n[1], TensorProto.BOOL, ()),
-                                (n[2], TensorProto.FLOAT, None)], outputs)
+                                (n[2], g.type, None)], outputs)
     trips = g.constant(np.array(int(g.rng.integers(1, 5)), dtype=np.int64))
     results = g.node("Loop", [trips, g.pick(None, g.constant(np.array(True))), state], 2 if scanned else 1,
                      captured=[y], body=made)
@@ -425,8 +430,8 @@ def scan(g):
     made = body("body", [helper.make_node("Add", [n[0], n[1]], [n[2]]),
                          helper.make_node("Gemm", [n[2], n[0] + "w", n[0] + "b"], [n[3]]),
                          helper.make_node("Tanh", [n[3]], [n[4]]), helper.make_node("Identity", [n[4]], [n[5]])],
-                [(n[0], TensorProto.FLOAT, (None, width)), (n[1], TensorProto.FLOAT, (None, width))],
-                [(n[4], TensorProto.FLOAT, (None, width)), (n[5], TensorProto.FLOAT, (None, width))],
+                [(n[0], g.type, (None, width)), (n[1], g.type, (None, width))],
+                [(n[4], g.type, (None, width)), (n[5], g.type, (None, width))],
                 [(n[0] + "w", w), (n[0] + "b", b)])
     first = g.node("Gather", [x, g.constant(np.int64(0))], axis=1, keep=False)
     last, out = g.node("Scan", [first, x], 2, keep=False, body=made, num_scan_inputs=1, scan_input_axes=[1],
@@ -444,12 +449,35 @@ def folded(g):
         c = g.node("Expand", [c, g.ints(1, x.shape[-1])])
     if g.chance(0.3):
         c = g.node("Mul", [c, g.node("ConstantOfShape", [g.ints(x.shape[-1])],
-                                     value=numpy_helper.from_array(np.array([0.5], np.float32)))])
+                                     value=numpy_helper.from_array(np.array([0.5], g.dtype)))])
     g.node(g.pick("Add", "Mul", "Sub"), [x, c])
 
 
+def integers(g):
+    """Away to whole numbers and back."""
+    x = g.node("Cast", [g.node("Mul", [g.any(exact=True), g.constant(g.number(4))], exact=True, keep=False)], exact=True,
+               keep=False, to=g.pick(TensorProto.INT64, TensorProto.INT32))
+    for _ in range(g.rng.integers(1, 4)):
+        op = g.pick("Add", "Sub", "Mul", "Mod", "Abs", "Neg", "Min", "Max", "Div", "ReduceMax")
+        if op in ("Abs", "Neg"):
+            x = g.node(op, [x], exact=True, keep=False)
+        elif op == "ReduceMax":
+            x = reduce_one(g, x, 1, op) if g.chance(0.3) and x.rank > 1 else x
+        else:
+            x = g.node(op, [x, g.constant(np.array(g.pick(2, 3, 5), dtype=x.dtype))], exact=True, keep=False)
+    g.node("Mul", [g.node("Cast", [x], exact=True, keep=False, to=g.type), g.constant(g.number(0.125))], exact=True)
+
+
+def quantised(g):
+    """To bytes and back; ties of the rounding would be decided by a last bit."""
+    x, scale = g.any(exact=True), g.constant(g.number(0.037), as_node=False)
+    zero = g.constant(g.pick(np.uint8(100), np.int8(-3)), as_node=False)
+    g.node("DequantizeLinear", [g.node("QuantizeLinear", [x, scale, zero], exact=True, keep=False), scale, zero], exact=True)
+
+
 STEPS = [unary, unary, unary, jump, binary, binary, binary, choose, dense, dense, between, convolution, normalise,
-         reduction, order, layout, layout, layout, recurrent, condition, loop, scan, folded]
+         reduction, order, layout, layout, layout, recurrent, condition, loop, scan, folded,
+         integers, quantised]
 
 
 def grow(seed):
@@ -475,7 +503,7 @@ def outputs_of(g):
 def write(g, folder, outputs):
     inputs = [v for v in g.inputs]
     graph = helper.make_graph(
-        g.nodes, "grown", [helper.make_tensor_value_info(v.name, TensorProto.FLOAT, ["N", *v.shape]) for v in inputs],
+        g.nodes, "grown", [helper.make_tensor_value_info(v.name, g.type, ["N", *v.shape]) for v in inputs],
         [helper.make_tensor_value_info(v.name, helper.np_dtype_to_tensor_dtype(v.dtype), None) for v in outputs],
         g.constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", g.opset)], ir_version=8)
