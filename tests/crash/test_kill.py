@@ -33,6 +33,7 @@ OF_TRANSACTIONS = {"offsets-start", "offsets-sent", "commit-start", "commit-done
 SETTINGS = ["epoch.every=20ms", "epoch.rows=400", "batch.rows=100", "state.flush=60ms"]
 PACE = "batch-start:every=20"  # ms a batch: the input must outlast the kills
 FULL = "--full" in sys.argv
+LONG_AWAY = 20  # s without a broker, of the 30 that a transaction and the group's session may last
 RANDOM_KILLS = 40 if FULL else 10
 ROUNDS = 4 if FULL else 1
 EVENTS = 150000 if FULL else 60000
@@ -222,7 +223,8 @@ def test_without_replay_it_is_noticed(broker, folder):
 
 
 def test_broker_is_killed(broker, folder):
-    """The client rides through: what it says is committed is there when the broker is back."""
+    """The client rides through: what it says is committed is there when the broker is back. A broker that takes
+    nearly as long to come back as a transaction may last ends the run with 7, and it is started again."""
     if not broker.dir:
         print("        skipped: $KAFKA is not ours to kill")
         return
@@ -230,13 +232,22 @@ def test_broker_is_killed(broker, folder):
     pipeline = Pipeline(broker.address, folder, "broker-killed", FILE, [*sources, *SETTINGS])
     pipeline.make_topics()
     pipeline.start(fault=PACE)
+    away = 0
     for _ in range(2 if FULL else 1):
         pipeline.wait_for("ready")
         time.sleep(0.3)
+        began = time.time()
         broker.kill()
         broker.start()
-    pipeline.wait_until_read(topics, 120)
-    pipeline.stop()
+        away = max(away, time.time() - began)
+    try:
+        pipeline.wait_until_read(topics, 120)
+        pipeline.stop()
+    except Failure:
+        if away < LONG_AWAY or pipeline.process.poll() != 7:
+            raise
+        print(f"        the broker was away for {away:.0f} s, the run ended with 7")
+        finish(pipeline, topics)
     equal(pipeline, whole)
 
 
