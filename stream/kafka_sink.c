@@ -184,8 +184,11 @@ enum oz_status oz_sink_topic(struct oz_sink *sink, const char *name, bool compre
     OZ_ASSERT(sink->n_topics < TOPICS_MAX);
     /* Asked by a consumer: a producer's own question would create the topic on some brokers. */
     struct oz_topic_info info = {.name = name};
-    OZ_TRY(oz_kafka_topics(&sink->config, &info, 1, OZ_TOPIC_MUST_BE,
-                           OZ_KAFKA_REQUEST_MS * INT64_C(1000), NULL, err));
+    enum oz_status status = oz_kafka_topics(&sink->config, &info, 1, OZ_TOPIC_MUST_BE,
+                                            OZ_KAFKA_OUTAGE_MS * INT64_C(1000), NULL, err);
+    /* The producer's start has met a broker: one that is silent now may come back. */
+    if (status == OZ_ENVIRONMENT) status = OZ_BROKER;
+    OZ_TRY(status);
     if (!info.n_partitions)
         OZ_FAIL(err, OZ_ENVIRONMENT,
                 "topic %s does not exist; `ouzel topics --create` makes the topics of a pipeline",
@@ -204,7 +207,7 @@ enum oz_status oz_sink_topic(struct oz_sink *sink, const char *name, bool compre
         oz_free(topic->name);
         OZ_FAIL(err, OZ_CONFIG, "topic %s: %s", name, rd_kafka_err2str(rd_kafka_last_error()));
     }
-    enum oz_status status = learn_topic(sink, topic->rkt, err);
+    status = learn_topic(sink, topic->rkt, err);
     if (status != OZ_OK) {
         rd_kafka_topic_destroy(topic->rkt);
         oz_free(topic->name);

@@ -32,7 +32,7 @@ enum oz_status oz_sink_open(const struct oz_kafka_config *config, const char *tr
 /* Aborts what is open, with a bounded wait. NULL is fine. */
 void oz_sink_close(struct oz_sink *sink);
 /* A topic to write to; compressed false for packed values (changelogs). Its partition count is
- * asked. */
+ * asked. OZ_ENVIRONMENT: there is no such topic; OZ_BROKER: no broker answers any more. */
 enum oz_status oz_sink_topic(struct oz_sink *sink, const char *name, bool compressed,
                              uint32_t *ret_topic, uint32_t *ret_n_partitions,
                              struct oz_error *err) OZ_MUST_USE;
