@@ -313,7 +313,7 @@ def layout(g):
         cut = int(g.pick(*[d for d in (1, 2, 3, 4) if size % d == 0]))
         g.node("Reshape", [x, g.ints(*g.pick((-1, size), (0, -1), (-1, cut, size // cut), (0, cut, -1)))], exact=True)
     elif kind == "by shape":  # a shape that is computed from another value's, as PyTorch writes it
-        batch = g.node("Gather", [g.node("Shape", [g.pick(x, g.any())], keep=False), g.pick(g.ints(0))], keep=False)
+        batch = g.node("Gather", [g.node("Shape", [g.pick(x, g.any())], keep=False), g.ints(0)], keep=False)
         g.node("Reshape", [x, g.node("Concat", [batch, g.ints(-1)], keep=False, axis=0)], exact=True)
     elif kind == "transpose":
         g.node("Transpose", [x], exact=True, perm=[0, *[int(a) + 1 for a in g.rng.permutation(x.rank - 1)]])
@@ -501,9 +501,8 @@ def outputs_of(g):
 
 
 def write(g, folder, outputs):
-    inputs = [v for v in g.inputs]
     graph = helper.make_graph(
-        g.nodes, "grown", [helper.make_tensor_value_info(v.name, g.type, ["N", *v.shape]) for v in inputs],
+        g.nodes, "grown", [helper.make_tensor_value_info(v.name, g.type, ["N", *v.shape]) for v in g.inputs],
         [helper.make_tensor_value_info(v.name, helper.np_dtype_to_tensor_dtype(v.dtype), None) for v in outputs],
         g.constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", g.opset)], ir_version=8)
@@ -512,7 +511,7 @@ def write(g, folder, outputs):
     for b in range(len(BATCHES)):
         data = folder / f"test_data_set_{b}"
         data.mkdir()
-        for kind, values in (("input", inputs), ("output", outputs)):
+        for kind, values in (("input", g.inputs), ("output", outputs)):
             for i, value in enumerate(values):
                 tensor = numpy_helper.from_array(value.arrays[b], value.name)
                 (data / f"{kind}_{i}.pb").write_bytes(tensor.SerializeToString())
